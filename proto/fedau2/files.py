@@ -30,6 +30,7 @@ def _module(name: str) -> Any:  # noqa: ANN401
         return None
 
 
+_OF_DISK = (errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 _fcntl = _module("fcntl")  # Unix
 _msvcrt = _module("msvcrt")  # Windows
 _locked: set[int] = set()
@@ -107,13 +108,25 @@ def write(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
         mode: its permissions, for example `PRIVATE`.
 
     Raises:
-        OSError: the disk is full or broken. The older file stays, and no temporary file is left.
+        OSError: the disk is full or broken; it names the file. The older file stays, and no temporary file is left.
     """
     try:
-        _STEPS.write_file(path, data, mode)
+        with named(path):
+            _STEPS.write_file(path, data, mode)
     except OSError:
         with suppress(OSError):
             _temporary(path).unlink(missing_ok=True)  # on a full disk it would only take room
+        raise
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Names a file or folder in errors of the disk that name none, since Python names none where a write fails."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_DISK:
+            error.filename = str(path)
         raise
 
 

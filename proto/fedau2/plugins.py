@@ -122,6 +122,15 @@ def names(kind: str) -> list[str]:
     return [name for plugin in _active() for name in plugin.adds.get(kind, {})]
 
 
+def added(kind: str) -> dict[str, str]:
+    """Returns the name of the plug-in for each name that `names` lists.
+
+    Raises:
+        PluginError: a plug-in cannot be used.
+    """
+    return {name: plugin.name for plugin in _active() for name in plugin.adds.get(kind, {})}
+
+
 class Registry(MutableMapping[str, Entry], Generic[Entry]):
     """The things of a kind by name: those of this project, and those that plug-ins add.
 
@@ -231,7 +240,7 @@ def _imported(reference: str, place: str) -> object:
         return thing
     except PluginError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"{place} cannot be loaded: {reference}: {type(error).__name__}: {' '.join(str(error).split())}; repair "
             "it, or do without it"

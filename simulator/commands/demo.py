@@ -66,7 +66,7 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
     console.print(_seen(*(runs[name].metrics for name in (list(PRESETS)[1], SECURE))))
     console.print(comparison.summary(runs, ORIGINAL), markup=False)
     for name, beside in runs.items():
-        for text in written.more_readable(beside.metrics, metrics[ORIGINAL], "gender"):
+        for text in written.more_readable(beside.metrics, metrics[ORIGINAL], "gender", len(runs) - 1):
             console.print(f"{name}: {text}", markup=False)
     console.print(f"Report, plots and metrics: {folder}/report.html", markup=False)
     return metrics

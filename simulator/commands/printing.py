@@ -49,7 +49,7 @@ def print_summary(folder: Path) -> None:
 def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:
     """Prints the metrics of a run, and what was not attacked."""
     from simulator.experiment import promise
-    from simulator.reporting import attacked, html  # here, because they load what a run needs
+    from simulator.reporting import attacked, html, words  # here, because they load what a run needs
     from simulator.reporting.groups import GROUPS
     from simulator.reporting.terminal import by_group, results
 
@@ -57,7 +57,7 @@ def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_j
         print(json.dumps(metrics, indent=2))
         return
     title = f"{html.title(config)}, {config.engine.rounds} rounds"
-    console.print(results({f"adversary {config.adversary}": metrics}, title))
+    console.print(results({words.label(config): metrics}, title))
     for attribute in metrics.get(GROUPS, {}):
         console.print(by_group(metrics, attribute))
     if attacked.missing(metrics):

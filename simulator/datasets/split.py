@@ -1,7 +1,8 @@
 """Holds out each user's last item for test and the item before it for validation (design section 10)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.random import Generator, Philox
@@ -34,6 +35,7 @@ class Split:
         items: number of items.
         weights: weight of each user's training items by the plan, float32; None: the plan has no weights.
         others: each user's items that are recorded and not positives by the plan; None: the plan has no weights.
+        numbers: of the users among all of the data set, from which candidates are drawn; None: these are all.
     """
 
     train: Sequence[NDArray[np.int64]]
@@ -43,6 +45,22 @@ class Split:
     items: int
     weights: list[NDArray[np.float32]] | None = None
     others: list[NDArray[np.int64]] | None = None
+    numbers: NDArray[np.int64] | None = None
+
+    def of(self, users: NDArray[np.int64]) -> Self:
+        """Returns the split of some users, whose rows are their places; they have the same candidates as among all."""
+        rows = users.tolist()
+        visited = [self.visited[row] for row in rows]
+        return replace(
+            self,
+            train=[self.train[row] for row in rows],
+            validation=self.validation[users],
+            test=self.test[users],
+            visited=Histories(np.concatenate(visited), np.array([*map(len, visited)])),
+            weights=None if self.weights is None else [self.weights[row] for row in rows],
+            others=None if self.others is None else [self.others[row] for row in rows],
+            numbers=users if self.numbers is None else self.numbers[users],
+        )
 
     def seen(self, user: int) -> NDArray[np.int64]:
         """Returns a user's items that a full ranking of validation items leaves out."""
@@ -54,7 +72,9 @@ class Split:
         Returns:
             Those of the validation items, int64 (n, 99), and of the test items, drawn independently.
         """
-        drawn = [_candidates(self.visited[user], user, self.items) for user in users.tolist()]
+        numbers = users if self.numbers is None else self.numbers[users]
+        pairs = zip(users.tolist(), numbers.tolist(), strict=True)
+        drawn = [_candidates(self.visited[user], number, self.items) for user, number in pairs]
         return np.stack([pair[0] for pair in drawn]), np.stack([pair[1] for pair in drawn])
 
 

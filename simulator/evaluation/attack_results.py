@@ -22,16 +22,18 @@ class Figure:
             the attribute too.
         null_mean: mean of the same on permuted labels, by the same pipeline.
         null_p95: 95th percentile of the same.
+        p: p-value of the attack, not corrected for other attacks.
     """
 
     value: float
     null_mean: float
     null_p95: float
+    p: float
 
     @classmethod
-    def of(cls, value: float, chance: Numbers) -> Self:
-        """Compares a value with those on permuted labels, (permutations,)."""
-        return cls(float(value), float(chance.mean()), float(np.percentile(chance, 95)))
+    def of(cls, value: float, chance: Numbers, p: float) -> Self:
+        """Compares a value with those on permuted labels, (permutations,), given its p-value."""
+        return cls(float(value), float(chance.mean()), float(np.percentile(chance, 95)), float(p))
 
 
 @dataclass(frozen=True)
@@ -125,23 +127,29 @@ class _Measure:
     Attributes:
         means: folded, (families + 1,).
         chance: the same on permuted labels, (permutations, families + 1).
+        p: p-values, (families + 1,).
     """
 
     means: Numbers
     chance: Numbers
+    p: Numbers
 
     @classmethod
     def of(cls, scores: Numbers, chosen: NDArray[np.int64], splits: int, permutations: int, classes: int) -> Self:
         whole = np.concatenate([scores, np.take_along_axis(scores, chosen[:, None], 1)], axis=1)
         permuted = whole[splits:].reshape(permutations, -1, whole.shape[1])
         means = np.array([nulls.folded(column, classes) for column in whole[:splits].T])
-        return cls(means, nulls.chance(permuted, splits, classes))
+        chance = nulls.chance(permuted, splits, classes)
+        return cls(means, chance, nulls.p_values(means, chance, classes))
 
     def chosen(self) -> Figure:
-        return Figure.of(self.means[-1], self.chance[:, -1])
+        return Figure.of(self.means[-1], self.chance[:, -1], self.p[-1])
 
     def largest(self) -> Figure:
-        return Figure.of(self.means[:-1].max(), self.chance[:, :-1].max(1))
+        """Returns the largest mean; its p-value is the smallest of the families, times their number (Bonferroni)."""
+        families = len(self.means) - 1
+        p = min(1.0, families * self.p[:-1].min())
+        return Figure.of(self.means[:-1].max(), self.chance[:, :-1].max(1), p)
 
 
 def _largest(bacc: _Measure, auc: _Measure, families: Sequence[str]) -> Largest:

@@ -71,11 +71,14 @@ def metrics(result: AttackResult, name: str, suffix: str) -> dict[str, Any]:
 
 
 def named(measure: str, figure: Figure, attack: str) -> dict[str, float]:
-    """Names a figure and its null: `bacc_X`, `bacc_null_mean_X` and `bacc_null_p95_X` of the attack X."""
+    """Names a figure of the attack X, its null and its p-value: `bacc_X`, `bacc_null_mean_X`, `bacc_null_p95_X` and
+    `bacc_p_X`.
+    """
     return {
         f"{measure}_{attack}": figure.value,
         f"{measure}_null_mean_{attack}": figure.null_mean,
         f"{measure}_null_p95_{attack}": figure.null_p95,
+        f"{measure}_p_{attack}": figure.p,
     }
 
 

@@ -25,7 +25,7 @@ RESAMPLES = 1000
 """Resamples of the users of a group for a mean over users."""
 
 LIST_RESAMPLES = 200
-"""Resamples for a metric of all lists together, each of as many users as the smallest group has."""
+"""Samples for a metric of all lists together, each of half as many users as the smallest group has."""
 
 _KEY = 0xFEDA10
 """Public key of the resamples."""
@@ -125,19 +125,23 @@ def means(values: Values, groups: Groups) -> dict[str, Cells]:
 def of_lists(quality: Quality, groups: Groups) -> dict[str, Cells]:
     """Compares coverage and Gini index of the lists of equally many users of each group.
 
-    More users cover more items. So all figures are of resamples of as many users as the smallest group has that is
+    More users cover more items. So all figures are of samples of half as many users as the smallest group has that is
     large enough: their mean, their interval, and the gap to the largest group, as in `means` but without a p-value.
+
+    A sample has no user twice, since the lists of a user who is drawn again cover nothing new, which happens most in
+    the smallest group. Samples of half a group vary as much as the group would if it were drawn anew.
     """
     large = _large(groups)
     draws: dict[str, list[dict[str, float]]] = {}
     for number, name in enumerate(large):
         rng = Generator(Philox(key=[_KEY + 1, number]))
-        size = len(groups[large[-1]])
-        draws[name] = [quality.of_lists(rng.choice(groups[name], size)) for _ in range(LIST_RESAMPLES)]
+        size = len(groups[large[-1]]) // 2
+        drawn = [rng.choice(groups[name], size, replace=False) for _ in range(LIST_RESAMPLES)]
+        draws[name] = [quality.of_lists(users) for users in drawn]
     report = {}
     for metric in quality.of_lists() if large else ():
-        of_group = {name: np.array([metrics[metric] for metrics in drawn]) for name, drawn in draws.items()}
-        report[metric] = _cells({name: float(drawn.mean()) for name, drawn in of_group.items()}, of_group)
+        of_group = {name: np.array([sample[metric] for sample in samples]) for name, samples in draws.items()}
+        report[metric] = _cells({name: float(values.mean()) for name, values in of_group.items()}, of_group)
     return report
 
 

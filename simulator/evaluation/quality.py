@@ -49,7 +49,7 @@ class Quality:
         return values | {f"novelty@{k}": lists.novelty(self._lists[:, :k], self.bits) for k in self.cutoffs}
 
     def of_lists(self, users: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Computes `coverage@K` and `gini@K` of the lists of some users, who may repeat; by default of all."""
+        """Computes `coverage@K` and `gini@K` of the lists of some users, by default of all."""
         chosen = self._lists if users is None else self._lists[users]
         metrics: dict[str, float] = {}
         for k in self.cutoffs:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.evaluation import separation
+from simulator.evaluation import nulls, separation
 from simulator.evaluation.attack_results import Figure
 
 SHUFFLES = 200
@@ -29,4 +29,7 @@ def measure(likelihoods: NDArray[np.floating], labels: NDArray[np.int64], seed: 
     columns = outputs[..., 1:] - outputs[..., :1] if classes == 2 else outputs
     baccs = separation.bacc(outputs.argmax(-1), truth, classes)
     aucs = separation.auc(columns, truth, classes)
-    return {name: Figure.of(found[0], found[1:]) for name, found in (("bacc", baccs), ("auc", aucs))}
+    return {
+        name: Figure.of(scores[0], scores[1:], nulls.counted(scores[0], scores[1:]))
+        for name, scores in (("bacc", baccs), ("auc", aucs))
+    }

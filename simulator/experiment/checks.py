@@ -9,7 +9,7 @@ from fedau2.wire import manifest
 from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError
-from simulator.experiment import assembly, resume
+from simulator.experiment import assembly, own_names, resume
 from simulator.population import columns
 from simulator.unlearning import erasure, moments
 from simulator.unlearning.baselines import Apm, Noise, encoder
@@ -26,7 +26,9 @@ def check(config: Config, dataset: Dataset) -> None:
         ConfigError: the configuration does not fit the data set, or its model cannot do what it says.
         OneClassError, TooFewUsersError: see `assembly.attackable`.
         ErasureError: the attributes cannot be erased from the model.
+        PluginError: see `own_names.expect_free`.
     """
+    own_names.expect_free(config)
     attributes = assembly.attackable(config.data.attributes, dataset)
     known = assembly.known(attributes, config.data.unknown, config.engine.seed)
     assembly.plan_of(config.plan, known)

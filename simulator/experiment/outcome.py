@@ -14,7 +14,7 @@ from simulator.experiment import assembly, promise, resources, resume
 from simulator.experiment.asked import Asked
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
-from simulator.reporting import attacked, plots, run_report
+from simulator.reporting import attacked, plots, run_report, words
 from simulator.reporting.groups import GROUPS
 
 METRICS = "metrics.json"
@@ -95,12 +95,12 @@ def write(trained: Trained, folder: Path, source: Path | Dataset | None, metrics
     """
     config, attributes = trained.config, trained.attributes
     chances = {prefix: 1 / len(attribute.classes) for prefix, _, attribute in assembly.prefixed(attributes)}
-    metrics = {**metrics, "p_holm": significance.corrected(metrics, chances)}
+    metrics = {**metrics, "p_holm": significance.corrected(metrics)}
     plots.plot_learning(trained.rounds, metrics["round"], config.evaluation.split, folder / "learning.png", metrics)
     for name, file in plots.group_files(list(attributes)).items():
         if name in metrics.get(GROUPS, {}):  # a run of an earlier version has none
             plots.plot_groups(metrics[GROUPS][name], name, folder / file)
-    pictures, label = plots.leakage_files(list(attributes)), f"adversary: {config.adversary}"
+    pictures, label = plots.leakage_files(list(attributes)), words.label(config)
     for prefix, name, _ in assembly.prefixed(attributes):
         figures = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         plots.plot_leakage({label: figures}, name, chances[prefix], folder / pictures[name])

@@ -1,7 +1,11 @@
 """Metrics that plug-ins add: each computes a number from the measured state, which stands in the metrics of the run."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedau2.plugins import PluginError, Registry
 from simulator.datasets import Attribute
@@ -12,15 +16,20 @@ from simulator.experiment.train import Trained
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """The measured state, from which metrics are computed.
+    """The measured state of the users who are ranked, from which metrics are computed.
+
+    These are all users, or with `evaluation.evaluate_users` a sample of them. Everything else is of these users alone,
+    in their order, so that a row is a place in `users`.
 
     Attributes:
-        split: the items that users trained on, and those that were held out.
-        ranks: of each user's test item.
-        scores: maps rows of users to the scores of all items, (users, items).
+        users: their rows in the data set, int64 (users,).
+        split: the items that they trained on, and those that were held out.
+        ranks: of each one's test item.
+        scores: maps places in `users` to the scores of all items, (places, items).
         attributes: those of the run, by name.
     """
 
+    users: NDArray[np.int64]
     split: Split
     ranks: Ranks
     scores: Scores
@@ -45,17 +54,27 @@ def measure(trained: Trained, ranks: Ranks) -> Iterator[tuple[str, float]]:
     """Yields name and value of every metric that a plug-in adds.
 
     Raises:
-        PluginError: one of them failed.
+        PluginError: one of them failed, or is infinite or not a number.
     """
     if not METRICS:
         return
-    scores = trained.measured.scorer(trained.evaluation)
-    measurement = Measurement(trained.evaluation.split, ranks, scores, trained.attributes)
+    measured, evaluation = trained.measured, trained.evaluation
+    scorer, users = measured.scorer(evaluation), evaluation.users
+    labelled = {name: replace(known, labels=known.labels[users]) for name, known in trained.attributes.items()}
+    split = evaluation.split.of(users)
+    measurement = Measurement(users, split, ranks, lambda places: scorer(users[places]), labelled)
     for name, metric in METRICS.items():
         try:
-            yield name, float(metric.compute(measurement))
-        except Exception as error:
-            raise PluginError(
-                f"the metric {name!r} of a plug-in failed: {type(error).__name__}: {error}: repair it, or do "
-                "without the plug-in, and repeat the command, which goes on after training"
-            ) from error
+            value = float(metric.compute(measurement))
+        except (Exception, SystemExit) as error:
+            raise _failed(name, f"failed: {type(error).__name__}: {error}") from error
+        if not math.isfinite(value):
+            raise _failed(name, f"is {value}, and a run keeps finite numbers only")
+        yield name, value
+
+
+def _failed(name: str, how: str) -> PluginError:
+    return PluginError(
+        f"the metric {name!r} of a plug-in {how}: repair it, or do without the plug-in, and repeat the command, which "
+        "goes on after training"
+    )

@@ -19,6 +19,7 @@ import pandas as pd
 from export import kept_model
 from export.bundle import ITEMS
 from export.items import read_items
+from fedau2 import files
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.evaluation import sampling
@@ -62,9 +63,10 @@ def run(
 
     Raises:
         SimulatorError: the configuration, the data set or the folder cannot be used, or the disk is too small.
+        OSError: the disk is full or broken; it names the file or the folder.
         KeyboardInterrupt: interrupted. During the attacks, everything but those that are missing is written before.
     """
-    with lock.hold(folder):
+    with lock.hold(folder), files.named(folder):
         return _run(config, folder, data, progress, trackers, keep, attacks)
 
 

@@ -15,10 +15,10 @@ UPLOADS = "uploads"
 SUM = "sum"
 """The part of the attack on one round's sum, which is all that the server sees of uploads to secure sums."""
 
-_STATE = re.compile(r"(?:bacc_std|(?:bacc|auc)(?:_null_mean|_null_p95)?|macro_f1)(?:_(?P<part>.+))?")
+_STATE = re.compile(r"(?:bacc_std|(?:bacc|auc)(?:_null_mean|_null_p95|_p)?|macro_f1)(?:_(?P<part>.+))?")
 _FAMILIES = "_families"
 _OF_STRONG = re.compile(
-    r"largest_family.*|(?:bacc|auc)_(?:null_mean_|null_p95_)?(?:largest|by_family).*|attacked_users"
+    r"largest_family.*|(?:bacc|auc)_(?:null_mean_|null_p95_|p_)?(?:largest|by_family).*|attacked_users"
 )
 
 

@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.config.config import Config
-from simulator.reporting import attacked, groups, html, plots, words
+from simulator.reporting import attacked, groups, html, leaks, plots, words
 
-HEADER = ("run", "rounds", "HR@10", "NDCG@10", "worst gap", "state (null)", "upload", "uploads seen")
+HEADER = ("run", "rounds", "HR@10", "NDCG@10", "worst gap", "leak (null)", "upload", "uploads seen")
 
 NOTE = (
-    "Of the first attribute. worst gap: of NDCG@10, between the group that is served worst and the largest one. state: "
-    "balanced accuracy of the attack on the state that exceeds its null by most, and the null: what the same attack "
-    "reaches on shuffled labels in 1 of 20 cases. upload: what the server reads from a single contribution. uploads "
-    "seen: how many contributions it sees one by one."
+    "Of the first attribute. worst gap: of NDCG@10, between the group that is served worst and the largest one. leak: "
+    "balanced accuracy of the attack that exceeds its null by most, on private state, on recommendations, or by what "
+    "unlearning publishes; and the null: what the same attack reaches on shuffled labels in 1 of 20 cases. upload: what"
+    " the server reads from a single contribution. uploads seen: how many contributions it sees one by one."
 )
 
 
@@ -43,7 +43,7 @@ def rows(runs: Mapping[str, Beside]) -> list[tuple[str, ...]]:
 
 
 def _row(name: str, run: Beside) -> tuple[str, ...]:
-    metrics, leak = run.metrics, words.strongest(run.metrics)
+    metrics, leak = run.metrics, _strongest(run.metrics)
     upload = [metrics[key] for key in ("leak_dlg", "leak_analytic") if key in metrics]
     gap = _worst_gap(metrics, run.config.data.attributes[0])
     hidden = run.config.engine.sums != "plain"
@@ -78,13 +78,16 @@ def table(title: str, runs: Mapping[str, Beside]) -> Table:
 def best(runs: Mapping[str, Beside]) -> set[tuple[int, int]]:
     """Returns row and column of the best recommendation, and of the run that leaks least; of equal ones none is best.
 
-    A run whose attacks read no more than their nulls is as good as any other such run.
+    A run is as good as the one that leaks least where `leaks.change` cannot tell them apart. Where attacks on a run are
+    missing, nobody knows which run leaks least.
     """
     metrics = [run.metrics for run in runs.values()]
     columns = {2: [-figures["hr@10"] for figures in metrics], 3: [-figures["ndcg@10"] for figures in metrics]}
-    leaks = [words.strongest(figures) for figures in metrics]
-    if all(leak is not None for leak in leaks):
-        columns[5] = [max(0.0, leak.success - leak.null) for leak in leaks if leak is not None]
+    strongest = [_strongest(figures) for figures in metrics if not attacked.missing(figures)]
+    known = [leak for leak in strongest if leak is not None]
+    if len(known) == len(runs):
+        least = min(known, key=lambda leak: leak.excess)
+        columns[5] = [float(leaks.change(leak, least, len(runs) - 1) == "more") for leak in known]
     return {
         (row, column)
         for column, values in columns.items()
@@ -132,25 +135,29 @@ def summary(runs: Mapping[str, Beside], original: str) -> str:
         f"{words.model_name(first.config)} was trained on {first.config.data.dataset} ({size}) in {len(runs)} ways. "
         f"The {original} has an NDCG@10 of {base:.3f} (a random order: {words.of_random_order()[1]:.3f})"
     ]
-    leak = words.strongest(first.metrics)
+    leak = _strongest(first.metrics)
     sentences[0] += f", and {_leak(leak, attribute)}." if leak is not None else "."
-    sentences += [_compared(name, run.metrics, first.metrics) for name, run in runs.items() if name != original]
+    others = {name: run.metrics for name, run in runs.items() if name != original}
+    sentences += [_compared(name, metrics, first.metrics, len(others)) for name, metrics in others.items()]
     return " ".join(sentences)
 
 
-def _leak(leak: words.Leak, attribute: str) -> str:
+def _strongest(metrics: Mapping[str, Any]) -> leaks.Leak | None:
+    return leaks.strongest(leaks.leaks_of(metrics))
+
+
+def _leak(leak: leaks.Leak, attribute: str) -> str:
     reads = f"{leak.attack} reads {attribute} with {leak.success:.3f} beside a null of {leak.null:.3f}"
     return reads if leak.leaks else f"{reads}, which is no more than chance gives"
 
 
-def _compared(name: str, metrics: Mapping[str, Any], original: Mapping[str, Any]) -> str:
-    change = metrics["ndcg@10"] / original["ndcg@10"] - 1
-    text = f"{name} has {abs(change):.0%} {'less' if change < 0 else 'more'} NDCG@10"
-    ours, theirs = words.strongest(metrics), words.strongest(original)
-    if ours is None or theirs is None:
-        return f"{text}; its attacks are not known."
-    if not (ours.leaks or theirs.leaks):
-        return f"{text} and leaks no more than chance, as the other."
-    less = ours.success - ours.null < theirs.success - theirs.null
+def _compared(name: str, metrics: Mapping[str, Any], original: Mapping[str, Any], comparisons: int) -> str:
+    gain = metrics["ndcg@10"] / original["ndcg@10"] - 1
+    text = f"{name} has {abs(gain):.0%} {'less' if gain < 0 else 'more'} NDCG@10"
+    ours, theirs = _strongest(metrics), _strongest(original)
+    if ours is None or theirs is None or attacked.missing(metrics) or attacked.missing(original):
+        return f"{text}; not all attacks on it and on the other were made."
+    change = leaks.change(ours, theirs, comparisons)
+    how = f"leaks {change}" if change else "leaks as much, as far as the attacks can tell"
     beyond = "" if ours.leaks else ", no more than chance"
-    return f"{text} and leaks {'less' if less else 'more'}{beyond}: {ours.success:.3f} beside {ours.null:.3f}."
+    return f"{text} and {how}{beyond}: {ours.attack} reads {ours.success:.3f} beside {ours.null:.3f}."

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from fedau2 import files
+
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Writes a table.
 
     Raises:
-        OSError: the file cannot be written, for example because the disk is full.
+        OSError: the file cannot be written, for example because the disk is full; it names the file.
     """
-    path.write_bytes(frame.to_parquet())
+    with files.named(path):
+        path.write_bytes(frame.to_parquet())
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

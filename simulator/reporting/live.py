@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from simulator.config.config import Config
-from simulator.reporting import html, plots
+from simulator.reporting import html, plots, words
 from simulator.reporting.trackers.contract import Tracker
 
 PAGE = "live.html"
@@ -40,7 +40,7 @@ class Live(Tracker):
 
     def begin(self, name: str, config: Config, facts: Mapping[str, str]) -> None:
         """Takes the title of the page from the configuration."""
-        self._title, self._split = f"{html.title(config)}: adversary {config.adversary}", config.evaluation.split
+        self._title, self._split = f"{html.title(config)}: {words.label(config)}", config.evaluation.split
         self._page()
 
     def rounds(self, rows: Sequence[Mapping[str, Any]]) -> None:

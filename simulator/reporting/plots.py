@@ -8,12 +8,17 @@ from simulator.datasets.split import CHOSEN_ON, NEGATIVES
 from simulator.reporting.attacked import NOT_ATTACKED
 from simulator.reporting.drawing import GREY, from_zero, legend_below, picture, rounds_axis, style
 from simulator.reporting.file_names import file_name
+from simulator.reporting.terminal import PUBLIC
 from simulator.reporting.words import of_random_order
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+_LARGEST = (
+    ("bacc_largest", "best of all families, embedding"),
+    ("bacc_largest_all", "best of all families, all private state"),
+)
 _STATES = (
     ("bacc_paper", "paper attacker, embedding"),
     ("bacc_strong", "strong attacker, embedding"),
@@ -25,6 +30,7 @@ _UPLOADS = (
     ("leak_analytic", "one upload, analytic"),
     ("leak_analytic_20", "20 uploads, analytic"),
 )
+_PUBLIC = tuple((f"bacc_{name}", text) for name, text in PUBLIC.items())
 NO_FIGURE = "no figure"
 """Stands in the place of an attack that another run has and this one has not."""
 
@@ -87,23 +93,31 @@ def _files(stem: str, attributes: Sequence[str]) -> dict[str, str]:
 
 
 def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance: float, path: Path) -> None:
-    """Plots each attacker's balanced accuracy on each protected state beside its null, and on uploads.
+    """Plots the balanced accuracy of attacks on private state and on what everybody sees, beside their nulls.
 
-    A marker is filled where the attack reads more than its null, and hollow where it does not. The axis goes from
-    chance to 1 in every picture, so that pictures can be compared.
+    A marker is filled where the attack reads more than its null, and hollow where it does not. Attacks on uploads have
+    no null, and a marker of their own. The axis goes from chance to 1 in every picture, so that pictures can be
+    compared.
 
     Args:
-        runs: metrics by name of the run; attacks on uploads are plotted if a run has them.
+        runs: metrics by name of the run; beside those of the paper's and the strong attacker, the attacks are plotted
+            that a run has.
         attribute: the attribute's name.
         chance: balanced accuracy of guessing, 1 / classes.
         path: the PNG file to write.
     """
-    attacks = [*_STATES, *(attack for attack in _UPLOADS if any(attack[0] in metrics for metrics in runs.values()))]
+    attacks = [
+        attack
+        for attack in (*_LARGEST, *_STATES, *_PUBLIC, *_UPLOADS)
+        if attack in _STATES or any(attack[0] in metrics for metrics in runs.values())
+    ]
     height = 1.6 + len(attacks) * (0.22 + 0.24 * len(runs))
     with picture(path, f"What attackers read of {attribute}", height=height) as (axes,):
         for number, (name, metrics) in enumerate(runs.items()):
             _attacks(axes, metrics, [key for key, _ in attacks], (number, len(runs)), name, chance)
         axes.barh([0], [0], left=chance, color=GREY, alpha=0.3, label=_NULL)
+        if any(attack in _UPLOADS for attack in attacks):
+            axes.plot([], [], **_WITHOUT_NULL, color=GREY, label="on uploads, without a null")
         axes.errorbar([], [], xerr=[], color=GREY, linestyle="none", label="standard deviation over splits")
         axes.axvline(chance, color=GREY, linestyle="--", linewidth=1, label=f"chance ({chance:.2f})")
         axes.set_yticks(range(len(attacks)), [label for _, label in attacks], fontsize=9)
@@ -113,6 +127,9 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
         axes.set_xlim(min(chance, axes.dataLim.xmin) - 0.04, 1.06)
         axes.set_xlabel("balanced accuracy: further left leaks less; filled markers are beyond shuffled labels")
         legend_below(axes, 2)
+
+
+_WITHOUT_NULL: Mapping[str, Any] = {"marker": "x", "markersize": 6, "linestyle": "none"}
 
 
 def _attacks(
@@ -134,8 +151,10 @@ def _attacks(
             null = metrics[key.replace("bacc", "bacc_null_p95")]
             spread = metrics.get(key.replace("bacc", "bacc_std"), 0.0)
             axes.barh(middle, null - chance, height * 0.8, left=chance, color=GREY, alpha=0.3, linewidth=0)
-        face = look["color"] if value > null else "white"
-        axes.errorbar([value], [middle], xerr=[spread], **shown, markerfacecolor=face, elinewidth=1.2)
+        drawn: dict[str, Any] = {**shown, "markerfacecolor": look["color"] if value > null else "white"}
+        if not key.startswith("bacc"):
+            drawn = {**shown, **_WITHOUT_NULL}
+        axes.errorbar([value], [middle], xerr=[spread], **drawn, elinewidth=1.2)
         above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 7.5}
         axes.annotate(f"{value:.3f}", (value, middle), **above)
 

@@ -37,7 +37,7 @@ def write(
     """
     html.write(
         folder / "report.html",
-        f"{html.title(config)}: adversary {config.adversary}",
+        f"{html.title(config)}: {words.label(config)}",
         [
             html.paragraph(words.summary(config, metrics), lead=True),
             *_recommendation(config, folder, metrics),

@@ -48,7 +48,7 @@ def bars(console: Console) -> Iterator[Progress]:
         yield progress
 
 
-_PUBLIC = {
+PUBLIC = {
     "top10": "top 10, seen items left out",
     "top50": "top 50, seen items left out",
     "top10_seen": "top 10 with seen items",
@@ -79,7 +79,7 @@ ROWS = (
     ("Macro-F1, strong attacker, all private state", "macro_f1_strong_all", ""),
     *(
         (f"{title}, {text}", f"{measure}_{name}", f"{measure}_null_p95_{name}")
-        for name, text in _PUBLIC.items()
+        for name, text in PUBLIC.items()
         for measure, title in (("bacc", "BAcc"), ("auc", "AUC"))
     ),
     ("NDCG@10, all items, seen ones not left out", "shown_ndcg@10_seen", ""),

@@ -2,50 +2,18 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from simulator.config.config import Config
 from simulator.datasets.split import NEGATIVES
-from simulator.reporting import attacked, groups
+from simulator.reporting import attacked, groups, leaks
 
 _NAMES = {"fedncf": "FedNCF", "fedrap": "FedRAP", "fedvae": "FedVAE"}
-_STATES = {"": "the embedding", "_all": "all private state"}
-_ATTACKERS = {"paper": "the paper's attacker", "strong": "the strong attacker", "largest": "the best of all families"}
-
-
-@dataclass(frozen=True)
-class Leak:
-    """An attack on an attribute.
-
-    Attributes:
-        attack: its name in words.
-        success: balanced accuracy.
-        null: 95th percentile of the same on shuffled labels.
-        p: corrected for the number of attacks; NaN if it is not known.
-    """
-
-    attack: str
-    success: float
-    null: float
-    p: float
-
-    @property
-    def leaks(self) -> bool:
-        """True if it reads more than the same attack on shuffled labels does in 19 of 20 cases."""
-        return self.success > self.null
-
-
-def strongest(metrics: Mapping[str, Any], prefix: str = "") -> Leak | None:
-    """Returns the attack on an attribute that exceeds its null by most; None if none was made."""
-    leaks = []
-    for attacker, who in _ATTACKERS.items():
-        for suffix, state in _STATES.items():
-            key, null = f"{prefix}bacc_{attacker}{suffix}", f"{prefix}bacc_null_p95_{attacker}{suffix}"
-            if key in metrics and null in metrics:
-                p = metrics.get("p_holm", {}).get(key, math.nan)
-                leaks.append(Leak(f"{who} on {state}", metrics[key], metrics[null], p))
-    return max(leaks, key=lambda leak: leak.success - leak.null, default=None)
+_WHO: Mapping[leaks.Source, str] = {
+    "map": "Whoever holds what the unlearning has published",
+    "lists": "Whoever sees what is recommended",
+}
+"""The people who read from a source."""
 
 
 def of_random_order(k: int = 10) -> tuple[float, float]:
@@ -54,23 +22,25 @@ def of_random_order(k: int = 10) -> tuple[float, float]:
     return len(places) / (NEGATIVES + 1), sum(1 / math.log2(place + 2) for place in places) / (NEGATIVES + 1)
 
 
-def summary(config: Config, metrics: Mapping[str, Any], original: Mapping[str, Any] | None = None) -> str:
-    """Says in a paragraph what was trained, how well, what leaks beside its null, and if the Original leaks less.
+def summary(config: Config, metrics: Mapping[str, Any]) -> str:
+    """Says in a paragraph what was trained, how well, and what leaks beside its null.
 
     Args:
         config: of the run.
         metrics: of the run.
-        original: metrics of the Original with the same data and attributes; None: no Original is beside the run.
     """
     sentences = [_trained(config, metrics), *_quality(metrics), *groups.sentences(metrics)]
     if (mark := metrics.get(attacked.MARK)) and len(mark["missing"]) == len(mark["asked"]):
         return " ".join([*sentences, "It was not attacked, so nothing is known of what it leaks."])
     for number, name in enumerate(config.data.attributes):
         prefix = f"{name}/" if number else ""
-        sentences += [*_state(name, metrics, prefix), *_uploads(name, metrics, prefix)]
-        if original is not None:
-            sentences += compared(name, metrics, original, prefix)
-    if original is None and not is_original(config):
+        sentences += [*_leaks(name, metrics, prefix), *_uploads(name, metrics, prefix)]
+    if missing := attacked.missing(metrics):
+        asked = len(metrics[attacked.MARK]["asked"])
+        sentences.append(
+            f"Of {asked} attacks {len(missing)} were not made, and nothing is known of what they would read."
+        )
+    if not is_original(config):
         sentences.append(
             "Whether the Original leaks less is not known from this run alone: the same settings with --preset "
             "original, in a folder of their own, show it."
@@ -81,6 +51,12 @@ def summary(config: Config, metrics: Mapping[str, Any], original: Mapping[str, A
 def model_name(config: Config) -> str:
     """Returns the name of a configuration's recommender as its paper writes it."""
     return _NAMES.get(config.plan.model.name, config.plan.model.name)
+
+
+def label(config: Config) -> str:
+    """Returns how a configuration trains, for titles and legends."""
+    matched = ", distribution matching" if config.plan.matchings != () else ""
+    return f"adversary: {config.adversary}{matched}"
 
 
 def is_original(config: Config) -> bool:
@@ -135,40 +111,41 @@ def _quality(metrics: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _state(name: str, metrics: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    leak = strongest(metrics, prefix)
-    if leak is not None:
+def _leaks(name: str, metrics: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Says what is read of an attribute from private state, and by whom else it is read."""
+    attacks = list(leaks.leaks_of(metrics, prefix))
+    state = leaks.strongest(leak for leak in attacks if leak.source == "state")
+    if state is not None:
+        missing = any(part.startswith(prefix) for part in attacked.missing(metrics))
         yield (
-            f"Of {name}, {leak.attack} reads most beyond its null: its balanced accuracy is {leak.success:.3f}, and "
-            f"the same attack reaches {leak.null:.3f} on shuffled labels in 1 of 20 cases. {_verdict(leak)}"
+            f"Of {name}, {state.attack} reads most beyond its null: its balanced accuracy is {state.success:.3f}, and "
+            f"the same attack reaches {state.null:.3f} on shuffled labels in 1 of 20 cases. "
+            f"{_verdict(state, whole=not missing)}"
         )
+    for source, who in _WHO.items():
+        leak = leaks.strongest(leak for leak in attacks if leak.source == source)
+        if leak is not None and leak.leaks:
+            yield (
+                f"{who} reads {name} beyond chance: {leak.attack} reaches {leak.success:.3f}, with a null of "
+                f"{leak.null:.3f}{_doubt(leak)}."
+            )
 
 
-def _verdict(leak: Leak) -> str:
+def _verdict(leak: leaks.Leak, *, whole: bool) -> str:
     if not leak.leaks:
-        return "So no attack on the state reads more than chance gives."
-    if math.isnan(leak.p) or leak.p < 0.05:
-        return "So the state leaks it."
-    return f"That is above the null, but not beyond doubt where several attacks are made (p {leak.p:.2f} by Holm)."
+        made = "no attack on the state" if whole else "of the attacks on the state that were made, none"
+        return f"So {made} reads more than chance gives."
+    if doubt := _doubt(leak):
+        return f"That is above the null{doubt}."
+    return "So the state leaks it."
+
+
+def _doubt(leak: leaks.Leak) -> str:
+    certain = math.isnan(leak.p) or leak.p < 0.05
+    return "" if certain else f", but not beyond doubt where several attacks are made (p {leak.p:.2f} by Holm)"
 
 
 def _uploads(name: str, metrics: Mapping[str, Any], prefix: str) -> Iterator[str]:
     known = [metrics[key] for key in (f"{prefix}leak_dlg", f"{prefix}leak_analytic") if key in metrics]
     if known:
         yield f"From a single upload the server reads {name} with a balanced accuracy of up to {max(known):.3f}."
-
-
-def compared(name: str, metrics: Mapping[str, Any], original: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Says whether the Original leaks less of an attribute, and what it recommends like."""
-    ours, theirs = strongest(metrics, prefix), strongest(original, prefix)
-    if ours is None or theirs is None:
-        return
-    if not (ours.leaks or theirs.leaks):
-        leaks = "leaks no more than chance either"
-    else:
-        margins = [leak.success - leak.null for leak in (ours, theirs)]
-        leaks = "leaks less" if margins[1] < margins[0] else "leaks more"
-    yield (
-        f"The Original {leaks}: {theirs.attack} reaches {theirs.success:.3f} there, with a null of {theirs.null:.3f}; "
-        f"its NDCG@10 is {original['ndcg@10']:.3f}."
-    )

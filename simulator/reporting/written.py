@@ -3,35 +3,49 @@
 from collections.abc import Mapping
 from typing import Any
 
-_STATES = {"": "the embedding", "_all": "all private state"}
+from simulator.reporting.leaks import change, leak_of
+
+STATES = {"largest": "the embedding", "largest_all": "all private state"}
+"""The attacks that are compared: the largest family's on each state."""
 
 
-def more_readable(
-    metrics: Mapping[str, Any], original: Mapping[str, Any], attribute: str, prefix: str = ""
-) -> list[str]:
-    """Compares the largest family's figures of a run with those of its Original.
-
-    A figure counts as higher if it is above its null, and above the Original's by more than the null varies: by the
-    distance of the null's 95th percentile from its mean.
+def changes(
+    metrics: Mapping[str, Any], original: Mapping[str, Any], comparisons: int, prefix: str = ""
+) -> dict[str, str]:
+    """Compares the largest family's figures of a run with those of its Original, see `leaks.change`.
 
     Args:
         metrics: of the run, or the row of a table that has the same names.
         original: of the Original.
-        attribute: name of the attribute.
-        prefix: of its metrics.
+        comparisons: number of runs that are compared together.
+        prefix: of the attribute's metrics.
 
     Returns:
-        A sentence for each state that reveals more; none where one of the runs has no such figure.
+        `more`, `less` or nothing by name of the attack; without those that one of the runs does not have.
     """
-    sentences = []
-    for suffix, state in _STATES.items():
-        name, null, mean = (f"{prefix}bacc_{part}largest{suffix}" for part in ("", "null_p95_", "null_mean_"))
-        if any(key not in metrics for key in (name, null, mean)) or name not in original:
-            continue
-        ours, theirs, noise = metrics[name], original[name], metrics[null] - metrics[mean]
-        if ours > metrics[null] and ours > theirs + noise:
-            sentences.append(
-                f"This training makes {attribute} more readable in {state}: the largest family reads {ours:.3f}, and "
-                f"{theirs:.3f} from the Original."
-            )
-    return sentences
+    pairs = {name: (leak_of(metrics, name, prefix), leak_of(original, name, prefix)) for name in STATES}
+    return {
+        name: change(ours, theirs, comparisons * len(STATES))
+        for name, (ours, theirs) in pairs.items()
+        if ours is not None and theirs is not None
+    }
+
+
+def more_readable(
+    metrics: Mapping[str, Any], original: Mapping[str, Any], attribute: str, comparisons: int, prefix: str = ""
+) -> list[str]:
+    """Returns a sentence for each state that the largest family reads more from than from the Original's.
+
+    Args:
+        metrics: see `changes`.
+        original: see `changes`.
+        attribute: its name.
+        comparisons: see `changes`.
+        prefix: see `changes`.
+    """
+    return [
+        f"This training makes {attribute} more readable in {STATES[name]}: the largest family reads "
+        f"{metrics[f'{prefix}bacc_{name}']:.3f}, and {original[f'{prefix}bacc_{name}']:.3f} from the Original."
+        for name, how in changes(metrics, original, comparisons, prefix).items()
+        if how == "more"
+    ]

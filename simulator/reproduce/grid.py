@@ -34,6 +34,12 @@ _MATCHED = {
 }
 """Settings that an Original has in common with the method that it is compared with, and their names in its name."""
 
+_UNLEARNING = (
+    *("plan.adversaries", "plan.matchings", "plan.matching", "engine.plain_statistics"),
+    *("engine.local_noise", "engine.apm", "after_training"),
+)
+"""Settings, or their sections, that an Original leaves at their defaults, even where all runs are to have them."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -154,7 +160,12 @@ def _config(base: Fragment, method: Method, choice: Choice, seed: int) -> Config
 
 def _original(base: Fragment, method: Method, choice: Choice, seed: int) -> Config:
     matched = {path: value for path, value in _settings(base, method).items() if path in _MATCHED}
-    return Config.of({**base, **matched, **preset(ORIGINAL, base[_MODEL]), **choice.settings, "engine.seed": seed})
+    shared = {path: value for path, value in {**base, **matched, **choice.settings}.items() if not _unlearns(path)}
+    return Config.of({**shared, **preset(ORIGINAL, base[_MODEL]), "engine.seed": seed})
+
+
+def _unlearns(path: str) -> bool:
+    return any(path == setting or path.startswith(f"{setting}.") for setting in _UNLEARNING)
 
 
 def _original_name(config: Config, papers: Config) -> str:

@@ -1,18 +1,22 @@
 """An experiment in words, as its report begins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from simulator.reproduce import compared
 from simulator.reproduce.experiments import ORIGINAL
 from simulator.reproduce.results import GROUP
 
+_NEEDED = ("bacc_largest", "bacc_largest_null")
 
-def sentences(summary: pd.DataFrame) -> Iterator[str]:
+
+def sentences(summary: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
     """Says what was trained, which method recommends best, and what leaks beside its null.
 
     Args:
         summary: of one group, from `results.summarise`.
+        frame: of all runs, from `results.collect`.
     """
     model, dataset, attribute = summary[GROUP].iloc[0]
     known = summary.dropna(subset=["ndcg@10"]) if "ndcg@10" in summary else summary[:0]
@@ -25,29 +29,30 @@ def sentences(summary: pd.DataFrame) -> Iterator[str]:
         f"{model} was trained on {dataset} by {len(known)} methods in {runs} runs. Of them {best['method']} recommends "
         f"best, with NDCG@10 {best['ndcg@10']:.3f}."
     )
-    if {"bacc_strong", "bacc_strong_null"} <= set(known.columns):
-        yield from _leaks(known.dropna(subset=["bacc_strong", "bacc_strong_null"]), attribute)
+    if set(_NEEDED) <= set(known.columns):
+        yield from _leaks(known.dropna(subset=[*_NEEDED]), str(attribute))
+        yield from _changes(compared.methods(frame[(frame[GROUP] == summary[GROUP].iloc[0]).all(axis=1)]))
 
 
 def _leaks(known: pd.DataFrame, attribute: str) -> Iterator[str]:
-    """Says of the strong attacker on the embedding which methods stay below its null, and what of the Original."""
+    """Says what the largest family reads from the embedding of the Original, and from how many others nothing."""
     original = known["method"].str.startswith(ORIGINAL)
     for _, row in known[original].head(1).iterrows():
         yield (
-            f"From the embedding of the Original the strong attacker reads {attribute} with {row['bacc_strong']:.3f} "
-            f"beside a null of {row['bacc_strong_null']:.3f}."
+            f"From the embedding of the Original the largest family reads {attribute} with {row['bacc_largest']:.3f} "
+            f"beside a null of {row['bacc_largest_null']:.3f}."
         )
     others = known[~original]
-    if others.empty:
-        return
-    excess = others["bacc_strong"] - others["bacc_strong_null"]
-    least = others.iloc[int(excess.to_numpy().argmin())]
-    within = int((excess <= 0).sum())
-    yield (
-        f"Of {len(others)} other methods {within} leak no more than chance to it; least leaks {least['method']}: "
-        f"{least['bacc_strong']:.3f} beside {least['bacc_strong_null']:.3f}."
-    )
-    if original.any():
-        base = known[original].iloc[0]
-        less = int((excess < base["bacc_strong"] - base["bacc_strong_null"]).sum())
-        yield f"The Original leaks less than {len(others) - less} of them."
+    if not others.empty:
+        within = int((others["bacc_largest"] <= others["bacc_largest_null"]).sum())
+        yield f"It reads no more than chance gives from {within} of {len(others)} other methods."
+
+
+def _changes(methods: Sequence[compared.Compared]) -> Iterator[str]:
+    """Says which methods leak less or more than their Originals."""
+    changes = {method.method: method.change() for method in methods}
+    for change in ("less", "more"):
+        if names := [name for name, how in changes.items() if how == change]:
+            yield f"Of {', '.join(names)} it reads {change} than of the Original, beyond what the nulls vary by."
+    if changes and not any(changes.values()):
+        yield "From no method it reads less or more than from the Original, beyond what the nulls vary by."

@@ -71,7 +71,7 @@ def write(
 ) -> None:
     """Writes `report.html`; for `cost` see `costs.collect`, and for `data_dir` `html.command`."""
     metrics = shown_in(summary)
-    lead = " ".join(sentence for _, part in table.groups(summary) for sentence in lead_of(part))
+    lead = " ".join(sentence for _, part in table.groups(summary) for sentence in lead_of(part, frame))
     claim = [html.paragraph(f"The paper: {experiment.claim}")] if experiment.claim else []
     parts = [html.paragraph(lead, lead=True), *claim, html.code(command), _extent(cells)]
     for title, part in table.groups(summary):

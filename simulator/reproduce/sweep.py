@@ -13,7 +13,10 @@ from export.plan import defaults, strict_yaml
 from export.plan.explain import explain
 from export.plan.fragments import flat
 from export.plan.types import Flag, Section, Text, Whole
+from fedau2.similar import did_you_mean
+from simulator.config.presets import PRESETS
 from simulator.errors import ConfigError
+from simulator.reproduce import column_names
 from simulator.reproduce.experiments import ATTACKS, QUALITY, Experiment, Method
 from simulator.reproduce.grid import Choice
 
@@ -64,6 +67,12 @@ def read(path: Path) -> Sweep:
         raise ConfigError(f"{path}: {twice[0]} is in base and in grid: name it once")
     if SEED in base | sweep.grid.keys():
         raise ConfigError(f"{path}: {SEED} is what seeds lists: leave it out of base and grid")
+    if wrong := [why for name in sweep.metrics if (why := column_names.why_unknown(name))]:
+        raise ConfigError(f"{path}: metrics: {wrong[0]}")
+    for preset in sweep.grid.get(PRESET, [dict(flat(sweep.base)).get(PRESET, "paper")]):
+        if preset not in PRESETS:
+            meant = did_you_mean(str(preset), PRESETS)
+            raise ConfigError(f"{path}: there is no preset {preset!r}; there is {', '.join(PRESETS)}{meant}")
     return sweep
 
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from simulator.reporting import written
+from simulator.reproduce import compared
 from simulator.reproduce.results import GROUP, chosen_early
 
 _HEADINGS = {
@@ -49,21 +49,8 @@ def heading(metric: str) -> str:
 def notes(frame: pd.DataFrame) -> list[str]:
     """Returns the notes below the tables of all runs."""
     early = chosen_early(frame)
-    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else []), *_more_readable(frame)]
-
-
-def _more_readable(frame: pd.DataFrame) -> list[str]:
-    """Says which methods make an attribute more readable than their Originals do, in the mean over seeds."""
-    runs, found = frame.set_index("run"), []
-    for names, part in frame.groupby([*GROUP, "method"], sort=False):
-        *_, attribute, method = map(str, names)
-        figures = part.filter(like="largest").select_dtypes("number").dropna(axis=1)
-        originals = runs.reindex(part["original"])[figures.columns].dropna(axis=1)
-        first = attribute.split(",")[0]
-        ours, theirs = ({str(name): mean for name, mean in known.mean().items()} for known in (figures, originals))
-        texts = written.more_readable(ours, theirs, first)
-        found += [f"{names[0]}, {method}: {text}" for text in texts]
-    return found
+    worse = [f"{row.model}, {row.method}: {text}" for row in compared.methods(frame) for text in row.more_readable()]
+    return [NOTE, *([f"{_EARLY} {'; '.join(early)}."] if early else []), *worse]
 
 
 def groups(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

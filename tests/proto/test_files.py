@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,12 +36,26 @@ def test_where_the_disk_is_full_the_one_before_stays(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
     try:
-        with pytest.raises(OSError, match="too large"):
+        with pytest.raises(OSError, match=f"too large: '{path}'"):
             files.write(path, b"newer")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == b"older"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (OSError(errno.ENOSPC, "full"), "folder"),
+        (OSError(errno.ENOSPC, "full", "file"), "file"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), None),
+    ],
+)
+def test_an_error_of_the_disk_names_a_place_and_keeps_the_name_that_it_has(tmp_path, error, name):
+    with pytest.raises(OSError, match=r"full|refused") as raised, files.named(Path("folder")):
+        raise error
+    assert raised.value.filename == name
 
 
 class Noted(files.Steps):

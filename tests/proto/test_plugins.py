@@ -105,6 +105,7 @@ def test_a_cell_of_a_notebook_can_be_run_again():
     ("code", "text"),
     [
         ("raise OSError('no such thing')", "the plug-in 'bad' cannot be loaded: bad:PLUGIN: OSError: no such thing"),
+        ("raise SystemExit(3)", "the plug-in 'bad' cannot be loaded: bad:PLUGIN: SystemExit: 3; repair it"),
         ("PLUGIN = Plugin(", "the plug-in 'bad' cannot be loaded: bad:PLUGIN: SyntaxError"),
         ("OTHER = 1", "the plug-in 'bad' cannot be loaded: bad:PLUGIN: AttributeError"),
         ("PLUGIN = {}", "the plug-in 'bad' must be a fedau2.plugins.Plugin, not a dict"),

@@ -6,9 +6,9 @@ from simulator.experiment.own_metrics import Measurement, Metric
 
 
 def popular(measurement: Measurement) -> float:
-    """Computes the metric over all users."""
+    """Computes the metric over the users who are ranked."""
     train = measurement.split.train
-    scores = np.array(measurement.scores(np.arange(len(train))))
+    scores = np.array(measurement.scores(np.arange(len(measurement.users))))
     counts = np.bincount(np.concatenate(train), minlength=scores.shape[1])
     favourites = np.argsort(-counts, kind="stable")[: max(1, scores.shape[1] // 100)]
     for row, known in zip(scores, train, strict=True):

@@ -30,6 +30,9 @@ TRIES = 3
 NUMBERS = 2**26
 """Most private numbers of an order, so that a worker's answer fits in memory."""
 
+CLIENTS = 2048
+"""Most clients of an order, so that a slow worker answers within `PATIENCE` if it trains 4 of them a second."""
+
 _PAUSE = 0.05
 
 
@@ -93,7 +96,7 @@ class Dispatcher:
         self._workers = [crew.start(job) for _ in range(workers)]
         self._keeper = np.full(len(population), -1, np.int32)  # the worker that keeps a client as it is now; -1: none
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(job.manifest))
-        self._most = max(1, NUMBERS // max(1, 3 * numbers))  # clients of an order: with Adam's moments
+        self._most = min(CLIENTS, max(1, NUMBERS // max(1, 3 * numbers)))  # clients of an order: with Adam's moments
 
     def train(self, now: Round, chunks: Sequence[Members]) -> tuple[Sums, Sequence[Report]]:
         """Trains the chunks of a round."""

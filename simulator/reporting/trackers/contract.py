@@ -1,8 +1,10 @@
 """The contract of a tracker: it receives a run's beginning, its rounds, and its end."""
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,16 +18,18 @@ PICTURES = "*.png"
 """The files that trackers keep of a run folder. Models, state and ranks, which disclose users, are not among them."""
 
 _VALIDATION = ("hr@", "ndcg@")
+_LOG = logging.getLogger(__name__)
 
 
 class Tracker(ABC):
     """Writes the rounds of a run and its final metrics.
 
-    A resumed run writes its rounds from the first one again.
+    A resumed run writes its rounds from the first one again. A tracker that fails once the run has begun does not end
+    it: what was raised is logged in a line, and the rows of the rounds are written with the next ones.
     """
 
     def __init__(self) -> None:
-        self._written = 0
+        self._written, self._failing = 0, False
 
     def rounds(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes the rows of `rounds.parquet` that have been added since the last call.
@@ -34,8 +38,10 @@ class Tracker(ABC):
             rows: all rows so far.
         """
         fresh = rows[self._written :]
-        self._written = len(rows)
-        self._write([(_group(name) + name, value, row["round"]) for row in fresh for name, value in _numbers(row)])
+        values = [(_group(name) + name, value, row["round"]) for row in fresh for name, value in _numbers(row)]
+        with self._spared():
+            self._write(values)
+            self._written = len(rows)
 
     def end(self, metrics: Mapping[str, Any], folder: Path) -> None:
         """Writes the final metrics, and keeps the run's files.
@@ -44,13 +50,15 @@ class Tracker(ABC):
             metrics: as in `metrics.json`.
             folder: of the run.
         """
-        self._write([(f"test/{name}", value, metrics["round"]) for name, value in _numbers(metrics)])
         files = [folder / name for name in FILES] + sorted(folder.glob(PICTURES))
-        self._keep([path for path in files if path.exists()])
+        with self._spared():
+            self._write([(f"test/{name}", value, metrics["round"]) for name, value in _numbers(metrics)])
+        with self._spared():
+            self._keep([path for path in files if path.exists()])
 
     @abstractmethod
     def begin(self, name: str, config: Config, facts: Mapping[str, str]) -> None:
-        """Begins a run.
+        """Begins a run, before it trains. An error that is raised here ends it.
 
         Args:
             name: the run's name.
@@ -74,7 +82,20 @@ class Tracker(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        self._close(kind is None)
+        with self._spared():
+            self._close(kind is None)
+
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """Logs what is raised; only the first of several failures in a row."""
+        try:
+            yield
+            self._failing = False
+        except Exception as error:
+            if not self._failing:
+                text = " ".join(f"{type(error).__name__}: {error}".split())
+                _LOG.warning("the tracker %s has failed, and the run goes on: %s", type(self).__name__, text)
+            self._failing = True
 
 
 def _group(name: str) -> str:

@@ -1,6 +1,7 @@
 """Runs of MLflow, on a server or in a folder."""
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,12 @@ EXPERIMENT = "fedau2"
 _TAGS = {"commit": "mlflow.source.git.commit", "data": "data_checksum", "fedau2": "fedau2_version"}
 _BATCH = 1000
 """Most metrics in a call of MLflow."""
+
+_ESCAPED = re.compile(
+    r"[^A-Za-z0-9_\-. /]"  # what MLflow allows in no name, or only its newer versions do
+    r"|/(?=/|$)|^/|(?<![^/])\.(?=\.?(?:/|$))"  # parts of a path that mean another path
+    r"|_(?=(?:at|u[0-9a-f]+)[^A-Za-z0-9 -])"  # what reads like an escaped character
+)
 
 
 class MLflow(Tracker):
@@ -57,7 +64,7 @@ class MLflow(Tracker):
         with self._explained():
             for start in range(0, len(values), _BATCH):
                 part = values[start : start + _BATCH]
-                metrics = [entity(name.replace("@", "_at_"), value, now, step) for name, value, step in part]
+                metrics = [entity(allowed(name), value, now, step) for name, value, step in part]
                 self._client.log_batch(self._run, metrics=metrics)
 
     def _keep(self, files: Sequence[Path]) -> None:
@@ -76,3 +83,12 @@ class MLflow(Tracker):
             yield
         except self._mlflow.exceptions.MlflowException as error:
             raise TrackingError(f"MLflow: {error}") from error
+
+
+def allowed(name: str) -> str:
+    """Returns the name that a metric has in MLflow, which forbids some characters; no two names become the same.
+
+    >>> allowed("test/ndcg@10"), allowed("training/trigger_rate_55+")
+    ('test/ndcg_at_10', 'training/trigger_rate_55_u2b_')
+    """
+    return _ESCAPED.sub(lambda match: "_at_" if match[0] == "@" else f"_u{ord(match[0]):x}_", name)

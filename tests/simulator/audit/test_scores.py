@@ -114,7 +114,7 @@ def test_an_interval_of_attackers_that_learn_covers(monkeypatch, draw, splits):
     for _ in range(400):
         right = draw.random(200) < 0.65
         bacc = np.mean([right[draw.permutation(200)[:40]].mean() for _ in range(splits)])
-        figure = Figure(float(bacc), 0.5, 0.5)
+        figure = Figure(float(bacc), 0.5, 0.5, 1.0)
         found = AttackResult(figure, figure, 0.0, 0.0, 100)
         monkeypatch.setattr("simulator.evaluation.attackers.attack", lambda *each, found=found, **how: found)
         score = scores.learned(np.zeros((200, 1), np.float32), np.arange(200) % 2, "strong", 2, splits, 0)

@@ -40,6 +40,19 @@ def test_candidates_of_some_users_are_those_that_they_have_among_all(dataset):
         np.testing.assert_array_equal(drawn, of_all[some])
 
 
+@pytest.mark.parametrize("kind", ["validation", "paper"])
+def test_the_split_of_some_users_has_their_items_and_candidates(dataset, kind):
+    split, some = leave_one_out(dataset, kind), np.array([60, 3, 17])
+    part, places = split.of(some), np.arange(3)
+    for ours, all_of_them in ((part.test, split.test), (part.validation, split.validation)):
+        np.testing.assert_array_equal(ours, all_of_them[some])
+    for place, user in enumerate(some.tolist()):
+        np.testing.assert_array_equal(part.seen(place), split.seen(user))
+    for ours, all_of_them in zip(part.candidates(places), split.candidates(some), strict=True):
+        np.testing.assert_array_equal(ours, all_of_them)
+    np.testing.assert_array_equal(part.of(places[1:]).candidates(places[:2])[1], split.candidates(some[1:])[1])
+
+
 def make(history, items=200):
     item = np.array(history)
     return Dataset("toy", ["ann"], [str(i) for i in range(items)], np.zeros(len(item), np.int64), item, {})

@@ -92,6 +92,18 @@ def test_equal_lists_of_groups_have_no_gap_of_coverage_however_many_users_they_h
     assert cell["gap_low"] <= 0 <= cell["gap_high"] + 0.02
 
 
+def test_groups_that_are_formed_by_chance_seldom_differ_in_coverage_or_gini_index():
+    rng, gaps = np.random.default_rng(0), []
+    popular = 1 / np.arange(1, 301)
+    lists = np.stack([rng.choice(300, 10, replace=False, p=popular / popular.sum()) for _ in range(300)])
+    measured = Quality(Ranks(np.zeros(300, np.int64), np.zeros(300, np.int64), lists), (10,), np.ones(300))
+    for _ in range(40):
+        report = by_group.of_lists(measured, by_group.groups_of(rng.permutation(["M"] * 210 + ["F"] * 90).tolist()))
+        gaps += [report[metric]["F"] for metric in ("coverage@10", "gini@10")]
+    assert sum(not cell["gap_low"] <= 0 <= cell["gap_high"] for cell in gaps) <= 8
+    assert sum(cell["gap"] > 0 for cell in gaps[::2]) == pytest.approx(20, abs=12)
+
+
 def test_figures_are_the_same_each_time_plain_json_and_corrected_for_all_attributes():
     ranks = np.arange(120) % 23
     attributes = {"a": attribute(60, 40, 20), "b": attribute(70, 50)}

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.evaluation import nulls
+from simulator.evaluation.statistics import holm
 
 
 def drawn(rng, between, splits, permutations=20):
@@ -52,3 +53,30 @@ def test_the_correction_is_the_same_for_all_classifiers():
     shares = np.ptp(together, axis=0) / np.ptp(np.concatenate([one, other], axis=2).mean(1), axis=0)
     assert shares[0] == pytest.approx(shares[1])
     assert np.ptp(nulls.chance(one, 40, 3)) < np.ptp(together[:, 0])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_of_several_attacks_that_read_nothing_is_called_a_leak_in_at_most_1_of_20_runs(classes):
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(600):
+        scores = 1 / classes + 0.02 * rng.standard_normal((21, 1, 15))
+        chance = nulls.chance(scores[1:], 1, classes)
+        means = np.array([nulls.folded(column, classes) for column in scores[0].T])
+        wrong += min(holm(nulls.p_values(means, chance, classes).tolist())) < 0.05
+    assert wrong / 600 < 0.08
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_p_value_falls_with_what_is_read_and_without_a_variance_is_0_or_1(classes):
+    chance = 1 / classes + 0.02 * np.random.default_rng(0).standard_normal((20, 1))
+    means = np.linspace(0.5, 1.0, 6)
+    p = nulls.p_values(means, np.repeat(chance, 6, axis=1), classes)
+    assert p.tolist() == sorted(p, reverse=True)
+    assert p[-1] < 1e-9
+    same = np.full((20, 2), 0.5)
+    assert nulls.p_values(np.array([0.5, 0.6]), same, classes).tolist() == [(1.0, 0.5)[classes - 2], 0.0]
+
+
+def test_many_permutations_are_counted():
+    assert nulls.counted(0.7, np.array([0.5, 0.6, 0.7] * 100)) == pytest.approx(101 / 301)
+    assert nulls.counted(0.9, np.zeros(200)) == pytest.approx(1 / 201)

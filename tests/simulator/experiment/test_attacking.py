@@ -121,6 +121,9 @@ def test_the_command_shows_what_was_not_attacked(tmp_path, capsys):
     [
         ("bacc_strong", "strong"),
         ("bacc_null_p95", "strong"),
+        ("bacc_p_strong_all", "strong_all"),
+        ("auc_p_largest", "strong"),
+        ("age/bacc_p_popular10", "age/popular10"),
         ("age/bacc_null_mean_paper_all", "age/paper_all"),
         ("a/b/strong_families_all", "a/b/strong_all"),
         ("bacc_null_p95_largest", "strong"),

@@ -16,7 +16,7 @@ def run(ndcg, bacc, null=0.55, **settings):
 
 
 def _state(bacc, null):
-    return ("bacc", bacc), ("bacc_null_p95", null)
+    return ("bacc", bacc), ("bacc_null_p95", null), ("bacc_null_mean", null - 0.02)
 
 
 RUNS = {
@@ -30,6 +30,16 @@ RUNS = {
 def test_the_best_is_marked_and_never_the_worst():
     assert comparison.best(RUNS) == {(0, 2), (0, 3), (2, 5), (3, 5)}  # both leak no more than chance
     assert comparison.best({"a": RUNS["quiet"], "b": RUNS["quiet"]}) == set()
+    read = Beside(
+        RUNS["quiet"].config, RUNS["quiet"].metrics | {"bacc_map_gaps": 1.0, "bacc_null_p95_map_gaps": 0.5}, ""
+    )
+    whole = {"read": read, "FedAU2": RUNS["FedAU2"]}
+    assert not {(0, 5), (1, 5)} & comparison.best(whole)  # whoever holds the map reads all, and its spread is not known
+    whole["read"].metrics["bacc_null_mean_map_gaps"] = 0.49
+    assert (1, 5) in comparison.best(whole)
+    assert "1.000 (0.500)" in comparison.rows(whole)[0]
+    missing = Beside(make(), RUNS["silent"].metrics | {"attacks": {"asked": ["strong"], "missing": ["strong"]}}, "")
+    assert all(column != 5 for _, column in comparison.best(RUNS | {"b": missing}))
     unknown = Beside(make(), {"hr@10": 0.1, "ndcg@10": 0.1}, "")
     assert {column for _, column in comparison.best(RUNS | {"b": unknown})} == {2, 3}
 
@@ -53,7 +63,10 @@ def test_the_paragraph_says_what_the_original_leaks_and_whether_the_others_leak_
     text = comparison.summary(RUNS, "Original")
     assert "FedNCF was trained on ml-100k (300 users, 200 items) in 4 ways" in text
     assert "reads gender with 0.700 beside a null of 0.550." in text
-    assert "FedAU2 has 7% less NDCG@10 and leaks less: 0.600 beside 0.550." in text
-    assert "quiet has 3% less NDCG@10 and leaks less, no more than chance: 0.540 beside 0.550." in text
+    who = "the paper's attacker on the embedding"
+    assert f"FedAU2 has 7% less NDCG@10 and leaks less: {who} reads 0.600 beside 0.550." in text
+    assert f"quiet has 3% less NDCG@10 and leaks less, no more than chance: {who} reads 0.540 beside 0.550." in text
     worse = comparison.summary({"Original": RUNS["quiet"], "it": RUNS["FedAU2"]}, "Original")
-    assert "it has 3% less NDCG@10 and leaks more: 0.600 beside 0.550." in worse
+    assert f"it has 3% less NDCG@10 and leaks more: {who} reads 0.600 beside 0.550." in worse
+    alike = comparison.summary({"Original": RUNS["quiet"], "it": run(0.3, 0.552)}, "Original")
+    assert "leaks as much, as far as the attacks can tell: " in alike

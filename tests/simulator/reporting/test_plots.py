@@ -43,9 +43,14 @@ def test_a_round_is_a_whole_number_the_items_are_named_and_the_legend_hides_noth
 
 def markers(axes):
     """Place and colour inside of the markers of attacks, from the upper one down."""
-    lines = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_marker() not in ("None", "|")]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_marker() not in ("None", "|", "x")]
     places = [(float(line.get_ydata()[0]), float(line.get_xdata()[0]), line.get_markerfacecolor()) for line in lines]
     return [(success, face) for _, success, face in sorted(places)]
+
+
+def crosses(axes):
+    """Places of the markers of attacks without a null."""
+    return [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())]
 
 
 def leakage(drawn, runs, chance=0.5):
@@ -55,10 +60,19 @@ def leakage(drawn, runs, chance=0.5):
 
 def test_more_leakage_is_further_right_and_filled_only_beyond_its_null(drawn):
     axes = leakage(drawn, {"it": metrics(0.7) | {"bacc_strong": 0.52, "leak_dlg": 0.6}})
-    assert markers(axes) == [
-        *[(0.7, drawing.BLUE), (0.52, "white"), (0.7, drawing.BLUE), (0.7, drawing.BLUE), (0.6, drawing.BLUE)]
-    ]
+    assert markers(axes) == [*[(0.7, drawing.BLUE), (0.52, "white"), (0.7, drawing.BLUE), (0.7, drawing.BLUE)]]
+    assert crosses(axes) == [0.6]
+    assert "on uploads, without a null" in [text.get_text() for text in axes.get_legend().get_texts()]
     assert [text.get_text() for text in axes.texts] == ["0.700", "0.520", "0.700", "0.700", "0.600"]
+
+
+def test_the_largest_family_the_published_map_and_recommendations_are_drawn_where_a_run_has_them(drawn):
+    further = {f"bacc_{part}{name}": 0.9 for name in ("largest", "map_gaps", "top50") for part in ("", "null_p95_")}
+    labels = [text.get_text() for text in leakage(drawn, {"it": metrics(0.7) | further}).get_yticklabels()]
+    assert len(labels) == 7
+    assert {"which class map leaves gaps", "top 50, seen items left out", "best of all families, embedding"} < set(
+        labels
+    )
 
 
 def test_runs_differ_by_more_than_colour_and_have_one_entry_each_in_the_legend(drawn):

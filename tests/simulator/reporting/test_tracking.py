@@ -1,16 +1,21 @@
 import json
 import os
+import posixpath
+import re
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fedau2 import __version__
 from simulator.commands import cli
 from simulator.errors import TrackingError
 from simulator.experiment import run
-from simulator.reporting.trackers.mlflow import MLflow
+from simulator.reporting.trackers.contract import Tracker
+from simulator.reporting.trackers.mlflow import MLflow, allowed
 from simulator.reporting.trackers.tensorboard import TensorBoard
 from simulator.reporting.trackers.wandb import WandB
 from tests.simulator.quiet import Quiet
@@ -146,6 +151,57 @@ def test_mlflow_reads_back_what_the_run_wrote(tmp_path, mlflow_store):
         MLflow("gopher://nowhere")
 
 
+NAMES = st.text(st.sampled_from("at_u2fb5@+/.é€: -") | st.characters(codec="utf-8"), min_size=1)
+
+
+@given(NAMES)
+@example("55+")
+@example("_at@")
+@example("_at_")
+@example("a//../b/")
+def test_mlflow_takes_every_name_and_no_two_become_the_same(name):
+    written = allowed(f"test/{name}")
+    assert re.fullmatch(r"[A-Za-z0-9_\-. /]+", written)
+    assert posixpath.normpath(written) == written
+    read_back = re.sub(r"_(?:at|u([0-9a-f]+))_", lambda part: chr(int(part[1], 16)) if part[1] else "@", written)
+    assert read_back == f"test/{name}"
+
+
+class Broken(Tracker):
+    """A tracker that fails at the first write, and at the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.rows = 0, []
+
+    def begin(self, name, config, facts):
+        """Begins."""
+
+    def _write(self, values):
+        self.calls += 1
+        if self.calls == 1:
+            raise TrackingError("the server\nis away")
+        self.rows += [number for name, _, number in values if name == "training/loss"]
+
+    def _keep(self, files):
+        raise OSError("the disk is full")
+
+    def _close(self, finished):
+        raise RuntimeError("closed twice")
+
+
+def test_a_tracker_that_fails_does_not_end_a_run_and_is_named_in_a_line(tmp_path, caplog):
+    with Broken() as tracker:
+        metrics = run.run(SMALL, tmp_path, None, Quiet(), [tracker], attacks="none")
+    assert json.loads((tmp_path / "metrics.json").read_text())["round"] == metrics["round"]
+    assert tracker.rows == [1, 2, 3, 4, 5, 6]
+    lines = [record.getMessage() for record in caplog.records if "tracker" in record.getMessage()]
+    assert lines == [
+        "the tracker Broken has failed, and the run goes on: TrackingError: the server is away",
+        "the tracker Broken has failed, and the run goes on: OSError: the disk is full",
+    ]
+
+
 def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
     assert cli.main([*REPRODUCE, "--out", str(tmp_path / "grid"), "--mlflow", mlflow_store]) == 0
     _, runs = mlflow_runs(mlflow_store)
@@ -157,7 +213,8 @@ def test_every_run_of_an_experiment_is_a_run_in_mlflow(tmp_path, mlflow_store):
 
 def test_mlflow_sends_nothing_to_its_authors(mlflow_store):
     code = f"""
-from simulator.reporting.trackers.mlflow import MLflow
+from simulator.reporting.trackers.contract import Tracker
+from simulator.reporting.trackers.mlflow import MLflow, allowed
 MLflow({mlflow_store!r})
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())

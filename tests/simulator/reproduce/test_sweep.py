@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from export.plan.fragments import flat
 from simulator.commands import cli
 from simulator.errors import ConfigError
-from simulator.reproduce import grid, sweep
+from simulator.experiment import run
+from simulator.reporting import words
+from simulator.reproduce import column_names, grid, results, sweep
 from simulator.reproduce.shard import Shard
+from tests.simulator.quiet import Quiet
+from tests.simulator.settings import make
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "sweeps" / "strength.yaml"
 SMALL = "base: {data.dataset: synthetic, data.users: 60, data.items: 200, engine.rounds: 2}\n"
@@ -71,6 +75,25 @@ def test_base_holds_for_all_runs_and_presets_models_and_data_can_be_tried(read):
     assert erased["preset-paper"] == "none"
 
 
+@pytest.mark.parametrize(
+    "unlearning",
+    [
+        "after_training: {noise: 0.1}",
+        "after_training.erasure: transport",
+        "engine.local_noise: 0.1, plan.server.clip_norm: 1.0",
+        "engine.apm: 2.0",
+        "plan.adversaries: all",
+        "plan.matchings: all, plan.matching.weight: 2.0, engine.plain_statistics: true",
+    ],
+)
+def test_an_original_does_not_unlearn_whatever_all_runs_do(read, unlearning):
+    built = cells(read(SMALL.replace("}", f", {unlearning}}}") + "grid: {plan.local.steps: [1]}\nseeds: [0]"))
+    original, method = (cell.config for cell in built)
+    assert words.is_original(original)
+    assert not words.is_original(method)
+    assert original.plan.server == method.plan.server
+
+
 def test_names_are_as_short_as_they_tell_settings_apart(read):
     built = cells(
         read(
@@ -92,11 +115,32 @@ def test_names_are_as_short_as_they_tell_settings_apart(read):
         ("base: {engine: {rounds: 1}}\ngrid: {engine.rounds: [1]}", "engine.rounds is in base and in grid"),
         ("grid: {engine.seed: [1]}", "engine.seed is what seeds lists"),
         ("grid: [", "not a sweep"),
+        ("grid: {engine.rounds: [1]}\nmetrics: [ndcg@10, bacc_strnog]", "no run has a metric 'bacc_strnog'; did you"),
+        ("grid: {engine.rounds: [1]}\nmetrics: [nosuchmetric]", "no run has a metric 'nosuchmetric'"),
+        ("grid: {preset: [paper, nosuch]}", "there is no preset 'nosuch'; there is paper"),
+        ("base: {preset: papper}\ngrid: {engine.rounds: [1]}", "no preset 'papper'.*did you mean 'paper'"),
+        ("grid: {preset: [1]}", "there is no preset 1"),
     ],
 )
 def test_a_file_that_is_no_sweep_is_refused(read, text, said):
     with pytest.raises(ConfigError, match=f"mine.yaml.*{said}"):
         read(text)
+
+
+def test_every_number_of_a_run_is_a_column_and_so_are_prefixes(tmp_path):
+    config = make(dataset="synthetic", rounds=2, users=60, items=200, workers=1, attack_splits=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simulator.evaluation.attackers.SHUFFLES", 1)
+        metrics = run.run(config, tmp_path, None, Quiet(), attacks="quick")
+    assert len(metrics) > 100
+    numbers = [name for name, value in results.flat(metrics) if isinstance(value, float) and _is_column(name)]
+    unknown = [name for name in [*numbers, "leak_", "trigger_rate_", "bacc_"] if column_names.why_unknown(name)]
+    assert unknown == []
+
+
+def _is_column(name):
+    nested = ("configuration_", "groups_", "intervals_", "p_holm_", "bacc_by_family", "auc_by_family")
+    return not name.startswith(nested)
 
 
 def test_a_setting_that_nobody_knows_is_refused_before_anything_is_trained(tmp_path, capsys):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from simulator.reproduce import table
+from simulator.reproduce import lead, table
 from simulator.reproduce.results import metrics_of, summarise
 
 LEAKS = ("leak_dlg", "leak_embedding_error", "leak_analytic", "leak_analytic_5", "leak_analytic_20")
@@ -71,3 +71,27 @@ def test_who_was_chosen_before_unlearning_began_is_told(trigger, early):
     notes = table.notes(frame)
     assert notes[0] == table.NOTE
     assert [re.findall(r"a, ([\w-]+)", note) for note in notes[1:]] == ([early] if early else [])
+
+
+def largest(**successes):
+    """Runs of methods, of which the largest family reads so much."""
+    frame = runs()
+    frame["bacc_largest"] = frame["method"].map(successes) + 0.001 * frame.index
+    return frame.assign(bacc_null_p95_largest=0.55, bacc_null_mean_largest=0.53)
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "says"),
+    [
+        (0.7, "Of epsilon-1600-lambda-16 it reads more than of the Original"),
+        (0.61, "From no method it reads less or more than from the Original"),
+        (0.5, "Of epsilon-1600-lambda-16 it reads less than of the Original"),
+    ],
+)
+def test_the_lead_and_the_notes_say_that_methods_differ_only_beyond_the_spread(epsilon, says):
+    frame = largest(**{"original": 0.6, "pretrain-50": 0.605, "epsilon-1600-lambda-16": epsilon})
+    text = " ".join(lead.sentences(summarise(frame, ["ndcg@10", "bacc_largest"]), frame))
+    assert says in text
+    assert "pretrain-50 it" not in text
+    assert f"from {int(epsilon < 0.55)} of 2 other methods" in text
+    assert any("more readable" in note for note in table.notes(frame)) is (epsilon == 0.7)

@@ -24,6 +24,8 @@ class Worker:
             raise WorkerLostError
         now, order = pickle.loads(pickle.dumps((now, order)))
         self.crew.brought += len(order.brought)
+        self.crew.orders += 1
+        self.crew.largest = max(self.crew.largest, len(order.chunks))
         self.share = pickle.dumps(self.keeper.train(now, order))
 
     def receive(self):
@@ -37,7 +39,7 @@ class Worker:
 
 class InProcess:
     def __init__(self, lost=""):
-        self.lost, self.started, self.brought = lost, 0, 0
+        self.lost, self.started, self.brought, self.orders, self.largest = lost, 0, 0, 0, 0
 
     def start(self, job):
         return Worker(self, job)

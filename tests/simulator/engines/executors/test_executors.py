@@ -76,6 +76,16 @@ def test_a_worker_that_is_lost_at_any_moment_costs_no_byte(when):
     assert crew.started == (2 if when == "while it is starting" else 3)
 
 
+def test_an_order_holds_few_clients_so_that_a_slow_worker_is_not_taken_for_lost(monkeypatch):
+    single, whole = bytes_of(Threads, 1, "fedncf"), InProcess()
+    assert bytes_of(in_process(whole), 2, "fedncf") == single
+    monkeypatch.setattr(dispatch, "CLIENTS", 1)
+    crew = InProcess()
+    assert bytes_of(in_process(crew), 2, "fedncf") == single
+    assert crew.orders > whole.orders
+    assert crew.largest < whole.largest
+
+
 def test_a_worker_that_hangs_is_taken_for_lost(monkeypatch):
     monkeypatch.setattr(dispatch, "PATIENCE", 0.0)
     single = bytes_of(Threads, 1, "fedncf")
