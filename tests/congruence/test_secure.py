@@ -20,7 +20,7 @@ from simulator.engines.unmasker_process import UnmaskerProcess
 from simulator.population.population import Population
 from tests import plans
 
-CLIENTS, COHORT, ITEMS, ROUNDS = 80, 64, 40, 2
+CLIENTS, COHORT, ITEMS, ROUNDS = 80, 64, 40, 3
 WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, latent=6)}
 
 
