@@ -9,7 +9,7 @@ from simulator.config.config import Config
 from simulator.datasets.split import NEGATIVES
 from simulator.reporting import attacked, groups
 
-_NAMES = {"fedncf": "FedNCF", "fedrap": "FedRAP", "fedvae": "FedVAE"}
+_NAMES = {"fedncf": "FedNCF", "fedrap": "FedRAP", "fedvae": "FedVAE", "fcf": "FCF", "pfedrec": "PFedRec"}
 _STATES = {"": "the embedding", "_all": "all private state"}
 _ATTACKERS = {"paper": "the paper's attacker", "strong": "the strong attacker", "largest": "the best of all families"}
 

@@ -13,6 +13,13 @@ from simulator.engines import batched as batched_module
 from tests import plans
 
 TOLERANCE = 1e-5
+PROTECTED = {
+    "fedncf": ["user_gmf", "user_mlp"],
+    "fedrap": ["item_personal"],
+    "fedvae": ["latent"],
+    "fcf": ["user_vector"],
+    "pfedrec": ["score_weight", "score_bias"],
+}
 
 
 def close(actual, expected, slack=0):
@@ -115,7 +122,7 @@ def test_a_round_against_several_attributes_agrees(
     model, objective, epsilon, apart, clip_norm, trainer, make_bundle, agree
 ):
     """Each client knows both attributes, one, or none."""
-    private = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}[model]
+    private = PROTECTED[model]
     adversary = {"objective": objective, "epsilon": epsilon, "protects": "each" if apart else "embedding"}
     if objective == "confusion":
         adversary["prior"] = "uniform"

@@ -5,7 +5,7 @@ import pytest
 
 import export
 from client_sdk import CarriedOver, FedClient, NewModel, Result, testing
-from client_sdk.kernel import fedncf, fedrap, fedvae
+from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
 from coordinator import cli
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import blobs, item_axes
@@ -17,6 +17,8 @@ WIDTHS = {
     "fedncf": fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3)),
     "fedrap": fedrap.Widths(latent=3),
     "fedvae": fedvae.Widths(hidden=6, latent=4),
+    "fcf": fcf.Widths(latent=3),
+    "pfedrec": pfedrec.Widths(latent=3),
 }
 DEVICES = 2
 

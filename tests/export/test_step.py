@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from client_sdk.kernel import fedncf, fedrap, fedvae
+from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.protocol.operators import OPERATORS
 from export import parity
@@ -15,7 +15,13 @@ from export.exporter import IR_VERSION, OPSET
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP
 from tests import plans
 
-WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
+WIDTHS = {
+    "fedncf": fedncf.Widths(4, 6, (7, 5)),
+    "fedrap": fedrap.Widths(8),
+    "fedvae": fedvae.Widths(16, 6),
+    "fcf": fcf.Widths(8),
+    "pfedrec": pfedrec.Widths(8),
+}
 LOCAL = {"steps": 2, "shared_learning_rate": 0.05}
 HEADS = ["none", "mlp", "vae", "dsvae", "scalar"]
 

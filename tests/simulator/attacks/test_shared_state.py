@@ -4,7 +4,10 @@ import pytest
 
 
 @pytest.mark.parametrize("noise", [0.0, 10.0])
-@pytest.mark.parametrize(("model", "protect"), [("fedncf", "embedding"), ("fedncf", "each"), ("fedvae", "embedding")])
+@pytest.mark.parametrize(
+    ("model", "protect"),
+    [("fedncf", "embedding"), ("fedncf", "each"), ("fedvae", "embedding"), ("fcf", "embedding"), ("pfedrec", "each")],
+)
 def test_the_state_is_read_through_noise_on_the_adversary(found, model, protect, noise):
     options = {"adversary_clip_norm": 0.1, "noise_multiplier": noise, "users": 60, "clients": 15}
     scores = found(["shared", "embedding"], model=model, protects=protect, head="dsvae", **options)

@@ -46,6 +46,16 @@ def tensors(task, private, users=12, seed=0):
     return {spec.name: rng.standard_normal((*shape, *spec.shape), np.float32) for spec in specs}
 
 
+PROTECTED = {
+    "fedncf": {"user_gmf"},
+    "fedrap": {"item_personal"},
+    "fedvae": {"item_encoder", "latent.weight"},
+    "fcf": {"user_vector"},
+    "pfedrec": {"score_weight"},
+}
+"""What noise after training changes to protect the embedding."""
+
+
 @pytest.mark.parametrize("protects", ["embedding", "all"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(model, protects):
@@ -54,9 +64,8 @@ def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(mo
     after = noised(task, shared, private, states(config.plan.model).named(protects), 0.7, seed=3)
     before = {**shared, **private}
     changed = {name for name, value in {**after[0], **after[1]}.items() if value is not before[name]}
-    both = {"user_gmf", "user_mlp"} if protects == "all" else {"user_gmf"}
-    expected = {"fedncf": both, "fedrap": {"item_personal"}, "fedvae": {"item_encoder", "latent.weight"}}
-    assert changed == expected[model]
+    further = {"fedncf": {"user_mlp"}, "pfedrec": {"score_bias"}} if protects == "all" else {}
+    assert changed == PROTECTED[model] | further.get(model, set())
     for name in changed:
         added = {**after[0], **after[1]}[name] - before[name]
         assert added.std() == pytest.approx(0.7, rel=5 / np.sqrt(added.size))
