@@ -10,6 +10,7 @@ from coordinator import cli
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import blobs, item_axes
 from tests import plans
+from tests.recommenders import lean
 
 OLD = [f"movie-{number}" for number in range(50)]
 NEW = [*OLD[:10:-1], "movie-50", *OLD[1:11]]  # in another order; movie-0 is retired
@@ -83,7 +84,7 @@ def train(clients):
             pass  # the round of the others is being committed
 
 
-@pytest.mark.parametrize("model", WIDTHS)
+@pytest.mark.parametrize("model", lean(WIDTHS))
 def test_everything_follows_its_item(model, tmp_path, capsys):
     plan = plans.make(model, plans.GENDER)
     export.write(export.build(model, OLD, plan, 1, WIDTHS[model]), tmp_path / "old")
@@ -142,7 +143,7 @@ def test_everything_follows_its_item(model, tmp_path, capsys):
             client.close()
 
 
-@pytest.mark.parametrize("model", WIDTHS)
+@pytest.mark.parametrize("model", lean(WIDTHS))
 def test_a_personalised_device_recommends_the_same_after_a_successor_and_after_its_starter(model, tmp_path, capsys):
     plan = plans.make(model, plans.GENDER)
     plan.server.shared.learning_rate = 1e-12  # so that only the device's own vectors change its scores

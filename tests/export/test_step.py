@@ -14,6 +14,7 @@ from export.bundle import build
 from export.exporter import IR_VERSION, OPSET
 from fedau2.v1.task_pb2 import GRAPH_KIND_STEP
 from tests import plans
+from tests.recommenders import LEAN
 
 WIDTHS = {
     "fedncf": fedncf.Widths(4, 6, (7, 5)),
@@ -70,7 +71,8 @@ def test_a_thousand_steps_agree(model, head, trigger):
 @pytest.mark.parametrize(
     ("model", "head", "options"),
     [
-        *((model, head, {}) for model in RECOMMENDERS for head in ("none", "dsvae")),
+        *((model, "dsvae", {}) for model in RECOMMENDERS),
+        *((model, "none", {}) for model in ("fedncf", "fedrap", "fedvae")),
         ("fedncf", "mlp", {"trigger": "pretrain", "pretrain_rounds": 5}),
         ("fedncf", "scalar", {"class_weights": [0.7, 1.8], "epsilon": 3}),
         ("fedncf", "vae", {"objective": "confusion", "prior": [3, 1], "epsilon": 1}),
@@ -102,7 +104,7 @@ def test_samples_beyond_one_run_are_added_up(monkeypatch):
         assert_agree(make(model), most=100)
 
 
-@pytest.fixture(scope="module", params=RECOMMENDERS)
+@pytest.fixture(scope="module", params=LEAN)
 def bundle(request):
     return make(request.param)
 

@@ -22,6 +22,7 @@ from simulator.experiment import assembly, run
 from simulator.unlearning import baselines
 from simulator.unlearning.baselines import Apm, Noise, noised, vulnerability
 from tests import plans
+from tests.recommenders import LEAN
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import SMALL, prepared
 from tests.simulator.settings import change
@@ -167,7 +168,7 @@ def trained(config, noise, workers=1, rounds=3):
     return blobs.pack(engine.checkpoint), population.state.pack()
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_engines_add_the_same_noise_whatever_their_workers_and_none_changes_no_byte(model, monkeypatch):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
     config = change(SMALL, model=model, clip_norm=1.0)
@@ -272,7 +273,7 @@ BASELINES = {
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_path, model, baseline):
     config = change(SMALL, model=model, head="none", users=80, **BASELINES[baseline])
     whole = run.run(config, tmp_path / "one", None, Quiet())
@@ -291,7 +292,7 @@ def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_pat
     assert all(rounds[column].notna().tolist() == [False, True, False, True] for column in vulnerabilities)
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_noise_on_every_row_is_uploaded(tmp_path, model):
     config = change(SMALL, model=model, head="none", rounds=1, **BASELINES["local noise"])
     metrics = run.run(config, tmp_path, None, Quiet())
