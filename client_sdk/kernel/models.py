@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import fedncf_parameters, fedrap_parameters, fedvae_parameters
+from client_sdk.kernel import (
+    fcf_parameters,
+    fedncf_parameters,
+    fedrap_parameters,
+    fedvae_parameters,
+    pfedrec_parameters,
+)
 from client_sdk.plan import TrainingPlan
 from fedau2.plugins import PluginError, Registry
 from fedau2.v1.task_pb2 import TaskManifest
@@ -105,6 +111,18 @@ def _fedvae() -> "Recommender":
     return fedvae
 
 
+def _fcf() -> "Recommender":
+    from client_sdk.kernel import fcf
+
+    return fcf
+
+
+def _pfedrec() -> "Recommender":
+    from client_sdk.kernel import pfedrec
+
+    return pfedrec
+
+
 RECOMMENDERS: Registry[RecommenderEntry] = Registry(
     "recommenders",
     RecommenderEntry,
@@ -117,6 +135,8 @@ RECOMMENDERS: Registry[RecommenderEntry] = Registry(
             fedvae_parameters.Parameters,
             ignores=("negatives", "chunk", "private_learning_rate"),
         ),
+        "fcf": RecommenderEntry(_fcf, fcf_parameters.Widths),
+        "pfedrec": RecommenderEntry(_pfedrec, pfedrec_parameters.Widths),
     },
 )
 

@@ -36,6 +36,8 @@ _TEXTS = {
         "kl_anneal_rounds": "The divergence weighs round / kl_anneal_rounds up to kl_cap; 0: always kl_cap.",
         "dropout": "Share of the interactions that the encoder does not see while it learns.",
     },
+    "fcf": {"latent": "Width of the users' and items' vectors."},
+    "pfedrec": {"latent": "Width of the items' vectors."},
 }
 
 

@@ -11,19 +11,18 @@ from export.bundle import Bundle
 from fedau2.v1.task_pb2 import Plan, TaskManifest
 from simulator.attacks import sums
 from simulator.attacks.aims import Learns
-from simulator.audit import planning, regressed_sums, row_sums, scores
+from simulator.audit import planning, private_state, regressed_sums, row_sums, scores
 from simulator.audit.census import Facts
 from simulator.audit.planning import Planned
 from simulator.audit.recording import Recorded
-from simulator.audit.request import PRIVATE, Request
+from simulator.audit.request import Request
 from simulator.audit.runner import Finding, Runner
 from simulator.audit.view import Watch, Watching, known, still
 from simulator.engines.engine import RoundEngine
 from simulator.engines.fleet import FleetEngine
-from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attacked_users import balanced
-from simulator.evaluation.attackers import ATTACKERS
 from simulator.experiment import assembly, kept_state, resume
+from simulator.experiment.attack_progress import Splits
 from simulator.experiment.finished import Finished, restore
 from simulator.experiment.train import Trained, expect_own, train
 from simulator.experiment.trainer import Progress
@@ -86,12 +85,15 @@ def audit(request: Request, progress: Progress) -> Audit:
         trained = train(*where, progress, expect=watching.expect, wrap=wrap, audit=recording, again=request.again)
     task, chosen = trained.chosen()
     runner = watching.runner_on(task, chosen)
-    progress.start("attacking", len(request.specs))
-    findings = runner.findings(progress.advance)
+    progress.start("attacking", runner.parts + private_state.parts(request, trained) + 1)
+    counted = Splits(progress.advance)
+    findings = runner.findings(counted)
+    counted.begin("sums", 1)
     on_sums, sums_seconds = _timed(lambda: [*_on_sums(request, task, chosen), *_regressed(request, task, chosen)])
     of_rows = list(row_sums.attack(request, task, chosen))
+    counted.end()
     row_findings, sentences = [finding for finding, _ in of_rows], [sentence for _, sentence in of_rows]
-    on_private, private_seconds = _timed(lambda: _on_private(request, trained))
+    on_private, private_seconds = _timed(lambda: private_state.attack(request, trained, counted))
     findings += on_sums + row_findings + on_private
     ranks = trained.ranks()
     return Audit(
@@ -227,26 +229,3 @@ def _on_sums(request: Request, task: Task, population: Population) -> list[Findi
 def _regressed(request: Request, task: Task, population: Population) -> list[Finding]:
     clients, _ = drawn(request, task.manifest, population)
     return list(regressed_sums.attack(request, task, population, clients))
-
-
-def _on_private(request: Request, trained: Trained) -> list[Finding]:
-    """Sets attribute attackers on the measured private state, as a thief of it would."""
-    if not request.private:
-        return []
-    measured, findings = trained.measured, []
-    attacked = AttackedStates.of(measured.scorer(trained.evaluation), measured.private)
-    states = {"embedding": attacked.embedding, "all": attacked.private}
-    if attacked.private is attacked.embedding:
-        del states["all"]
-    for name, attribute in trained.attributes.items():
-        for state, features in states.items():
-            for attacker in ATTACKERS:
-                started = time.process_time()
-                classes = len(attribute.classes)
-                score = scores.learned(
-                    features, attribute.labels, attacker, classes, request.splits, request.config.engine.seed
-                )
-                spent = time.process_time() - started
-                label = f"{PRIVATE}-{state}-{attacker}"
-                findings.append(Finding(label, Learns.FEATURES.value, name, 0, score, spent))
-    return findings

@@ -1,7 +1,7 @@
 """Runs attacks over rounds: shows them rounds, and takes their guesses after the requested participations."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from simulator.audit.census import Census, Facts
 from simulator.audit.scores import Score
 from simulator.audit.view import Hidden
 from simulator.errors import TooFewUsersError
+from simulator.evaluation import attackers
+from simulator.experiment.attack_progress import UNSEEN, Splits
 
 
 @dataclass(frozen=True)
@@ -148,20 +150,28 @@ class Runner:
         of = {Learns.STATE: secrets.states, Learns.GATE: secrets.triggered}
         return np.asarray(of.get(learns, secrets.labels).numpy())
 
-    def findings(self, notify: Callable[[str], None] = lambda name: None) -> list[Finding]:
+    @property
+    def parts(self) -> int:
+        """Scores that `findings` computes. One of an attacker that learns counts as often as it has splits."""
+        return sum(self._splits_of(running) * len(running.guesses) for running in self._running)
+
+    def _splits_of(self, running: _Running) -> int:
+        return attackers.trials(self._splits) if running.spec.learns is Learns.FEATURES else 1
+
+    def findings(self, counted: Splits = UNSEEN) -> list[Finding]:
         """Scores every attack on every target after all numbers of participations that enough clients reached.
 
         Args:
-            notify: called with every attack's name before it is scored, since attackers that learn take long.
+            counted: receives the splits of attackers that learn, since these take long, and the other scores.
         """
         findings = []
         self._unreached = {count for running in self._running for count in running.participations}
         for running in self._running:
-            notify(running.spec.name)
             for participations in sorted(running.guesses):
                 started = time.process_time()
+                counted.begin(running.spec.name, self._splits_of(running))
                 try:
-                    score = self._score(running, participations)
+                    score = self._score(running, participations, counted)
                 except TooFewUsersError:
                     continue
                 self._unreached.discard(participations)
@@ -170,6 +180,7 @@ class Runner:
                 seconds = running.spent[participations] + spent
                 name, spec = running.adversary.name if running.adversary else "", running.spec
                 findings.append(Finding(spec.name, spec.learns.value, name, participations, score, seconds))
+        counted.end()
         return findings
 
     def facts(self, further_seconds: float = 0.0) -> Facts:
@@ -185,10 +196,11 @@ class Runner:
                 matched.setdefault(running.spec.name, {})[adversary.name] = float(converged.mean())
         return self._census.facts(matched, sorted(self._unreached), self._seconds + further_seconds)
 
-    def _score(self, running: _Running, participations: int) -> Score:
+    def _score(self, running: _Running, participations: int, counted: Splits) -> Score:
         guess = np.concatenate(running.guesses[participations])
         truth = np.concatenate(running.truths[participations])
         classes = len(running.adversary.classes) if running.adversary else 2
         if running.spec.learns is Learns.FEATURES:
-            return scores.learned(guess, truth, running.spec.attacker, classes, self._splits, self._seed)
+            how = (running.spec.attacker, classes, self._splits, self._seed, counted.split)
+            return scores.learned(guess, truth, *how)
         return scores.score(running.spec.learns, guess, truth, classes, self._seed)

@@ -70,14 +70,23 @@ def score(learns: Learns, guess: NDArray[Any], truth: NDArray[Any], classes: int
 
 
 def learned(
-    features: NDArray[np.float32], truth: NDArray[np.int64], attacker: str, classes: int, splits: int, seed: int
+    features: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    attacker: str,
+    classes: int,
+    splits: int,
+    seed: int,
+    notify: Callable[[], None] = lambda: None,
 ) -> Score:
     """Scores an attribute attacker of `simulator.evaluation.attackers`, whose null is of permuted labels.
+
+    `notify` is called after each of `attackers.trials(splits)` splits.
 
     With few splits only some of the users are tested, and not equally often, and testing a user again adds nothing. The
     interval is that of the number of users which, tested once each, give a mean of the same variance.
     """
-    bacc = attackers.attack(narrow([features]), truth, attacker, seed=seed, classes=classes, splits=splits).bacc
+    how: dict[str, Any] = {"seed": seed, "classes": classes, "splits": splits, "notify": notify}
+    bacc = attackers.attack(narrow([features]), truth, attacker, **how).bacc
     users = classes * int(np.bincount(truth[truth >= 0]).min())
     share = 1 - attackers.ATTACKERS[attacker].train
     low, high = interval(bacc.value, users * splits * share / (1 + (splits - 1) * share))

@@ -75,16 +75,22 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         fedncf={"after_training.noise": 3.0},
         fedrap={"after_training.noise": 0.1},
         fedvae={"after_training.noise": 0.12},
+        fcf={"after_training.noise": 1.0},
+        pfedrec={"after_training.noise": 1.0},
     ),
     "local-noise": _baseline(
         fedncf={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.5},
         fedrap={"engine.local_noise": 0.02, "plan.server.clip_norm": 0.05},
         fedvae={"engine.local_noise": 0.001, "plan.server.clip_norm": 150.0},
+        fcf={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.5},
+        pfedrec={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.05},
     ),
     "apm": _baseline(
         fedncf={"engine.apm": 160.0},
         fedrap={"engine.apm": 50.0},
         fedvae={"engine.apm": 0.01, "plan.server.clip_norm": 150.0},
+        fcf={"engine.apm": 50.0},
+        pfedrec={"engine.apm": 50.0},
     ),
 }
 """By name and recommender: what differs from the recommender's defaults, by dotted path."""

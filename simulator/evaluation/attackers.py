@@ -73,6 +73,7 @@ def attack(
     splits: int = 40,
     workers: int = 1,
     tested: NDArray[np.bool_] | None = None,
+    notify: Callable[[], None] = lambda: None,
 ) -> AttackResult:
     """Runs an attacker and its null on class-balanced users.
 
@@ -85,6 +86,7 @@ def attack(
         splits: number of random splits of the attack; each permutation of the null has at most `NULL_SPLITS` of them.
         workers: number of processes; the result does not depend on it.
         tested: True for the users whose class is guessed, (users,), from all others and some of them; None: everybody.
+        notify: called after each of `trials(splits)` splits.
 
     Raises:
         TooFewUsersError: a class has fewer than `attacked_users.MINIMUM` users who are tested.
@@ -101,11 +103,20 @@ def attack(
     labellings, seeds = [labels], [_seeds(rng, splits)]
     for _ in range(SHUFFLES):
         labellings.append(attacked_users.permuted(labels, rng, tested))
-        seeds.append(_seeds(rng, min(splits, NULL_SPLITS)))
+        seeds.append(_seeds(rng, _of_null(splits)))
     divisions = [(labels, seed) for labels, drawn in zip(labellings, seeds, strict=True) for seed in drawn]
     method = _LIGHT if attacker == LIGHT else ATTACKERS[attacker]
-    scores = _scored(inputs, divisions, method, classes, workers, tested)
+    scores = _scored(inputs, divisions, method, classes, workers, tested, notify)
     return scores.result(method.families, len(users), splits, SHUFFLES, classes)
+
+
+def trials(splits: int) -> int:
+    """Counts the splits of an attack of so many, with those of its null."""
+    return splits + SHUFFLES * _of_null(splits)
+
+
+def _of_null(splits: int) -> int:
+    return min(splits, NULL_SPLITS)
 
 
 def _seeds(rng: np.random.Generator, splits: int) -> list[int]:
@@ -124,6 +135,7 @@ def _scored(
     classes: int,
     workers: int,
     tested: NDArray[np.bool_] | None,
+    notify: Callable[[], None],
 ) -> Scores:
     """Computes the scores of all splits, in batches whose size does not depend on the number of workers."""
     users = classes * int(np.bincount(splits[0][0]).min())
@@ -135,7 +147,11 @@ def _scored(
         started = Parallel(n_jobs=workers, return_as="generator")(
             delayed(_scores)((features, whitened), batch, attacker, classes, tested) for batch in batches
         )
-    done = list(started)
+    done = []
+    for part in started:
+        done.append(part)
+        for _ in part.chosen:
+            notify()
     joined = {name: np.concatenate([getattr(part, name) for part in done]) for name in Scores.__dataclass_fields__}
     return Scores(**joined)
 

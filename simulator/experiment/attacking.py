@@ -15,9 +15,10 @@ from simulator.evaluation.attack_results import AttackResult
 from simulator.evaluation.attacked_outputs import OUTPUTS
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attacked_users import MOST_USERS, sample
-from simulator.evaluation.attackers import ATTACKERS, attack
+from simulator.evaluation.attackers import ATTACKERS, attack, trials
 from simulator.experiment import assembly, attacking_public, seen_sums
 from simulator.experiment.asked import Asked
+from simulator.experiment.attack_progress import Splits
 from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
 from simulator.reporting.attacked import MARK, SUM, UPLOADS, part_of
@@ -31,18 +32,21 @@ class Part:
     Attributes:
         name: its name in `reporting.attacked`.
         run: runs it, and returns its metrics.
+        splits: number of splits that it takes, with those of its null; 1 for an attack that has none.
     """
 
     name: str
     run: Callable[[], dict[str, Any]]
+    splits: int = 1
 
 
-def parts(trained: Trained, asked: Asked) -> list[Part]:
+def parts(trained: Trained, asked: Asked, notify: Callable[[], None]) -> list[Part]:
     """Lists the attacks on a run: on what the server sees of the state that was trained, and on the measured state.
 
     Args:
         trained: the run.
         asked: splits, seed and workers.
+        notify: called after each split of an attack under way.
     """
     attacks: list[Part] = []
     of_all = cache(partial(_states, trained, None))
@@ -57,8 +61,8 @@ def parts(trained: Trained, asked: Asked) -> list[Part]:
             users = sample(attribute.labels, len(attribute.classes), asked.seed)
             states = cache(partial(_states, trained, users))
             attribute = Attribute(attribute.classes, attribute.labels[users])
-        attacks += _on_states(states, attribute, prefix, asked)
-        attacks += _on_public(trained, everybody, prefix, asked)
+        attacks += _on_states(states, attribute, prefix, asked, notify)
+        attacks += _on_public(trained, everybody, prefix, asked, notify)
     return attacks
 
 
@@ -76,7 +80,8 @@ def run(
     """
     for key in [key for key in metrics if part_of(key)]:
         del metrics[key]
-    attacks = parts(trained, asked)
+    counted = Splits(progress.advance)
+    attacks = parts(trained, asked, counted.split)
     names = [part.name for part in attacks]
     left = list(names)
     metrics[MARK] = {
@@ -91,12 +96,13 @@ def run(
     for name in _made(asked, earlier):
         metrics |= {key: value for key, value in earlier.items() if part_of(key) == name}
         left.remove(name)
-    progress.start("attacking", len(attacks), len(attacks) - len(left))
-    for part in attacks:
-        if part.name in left:
-            metrics |= part.run()
-            left.remove(part.name)
-            progress.advance(part.name)
+    total, waiting = sum(part.splits for part in attacks), [part for part in attacks if part.name in left]
+    progress.start("attacking", total, total - sum(part.splits for part in waiting))
+    for part in waiting:
+        counted.begin(part.name, part.splits)
+        metrics |= part.run()
+        left.remove(part.name)
+        counted.end()
 
 
 def _made(asked: Asked, earlier: Mapping[str, Any]) -> list[str]:
@@ -126,33 +132,40 @@ def _on_uploads(trained: Trained, attribute: str, prefix: str, seed: int) -> dic
     return _prefixed(prefix, figures)
 
 
-def _on_states(states: Callable[[], AttackedStates], attribute: Attribute, prefix: str, asked: Asked) -> Iterator[Part]:
+def _on_states(
+    states: Callable[[], AttackedStates], attribute: Attribute, prefix: str, asked: Asked, notify: Callable[[], None]
+) -> Iterator[Part]:
     """Yields a part for each attacker on the paper's embedding, and on all private state (suffix `_all`)."""
     for attacker in ATTACKERS:
-        attacked = cache(partial(_attack, states, attribute, attacker, asked))
-        yield Part(f"{prefix}{attacker}", partial(_on_embedding, attacked, prefix, attacker))
-        yield Part(f"{prefix}{attacker}_all", partial(_on_all, states, attacked, prefix, attacker))
+        attacked, splits = cache(partial(_attack, states, attribute, attacker, asked, notify)), trials(asked.splits)
+        yield Part(f"{prefix}{attacker}", partial(_on_embedding, attacked, prefix, attacker), splits)
+        yield Part(f"{prefix}{attacker}_all", partial(_on_all, states, attacked, prefix, attacker), splits)
 
 
-def _on_public(trained: Trained, attribute: Attribute, prefix: str, asked: Asked) -> Iterator[Part]:
+def _on_public(
+    trained: Trained, attribute: Attribute, prefix: str, asked: Asked, notify: Callable[[], None]
+) -> Iterator[Part]:
     """Yields a part for each output, and for each attack on what unlearning publishes."""
     for names, made in (
         (OUTPUTS, attacking_public.on_outputs),
         (attacking_public.maps(trained), attacking_public.on_map),
     ):
         for name in names:
-            yield Part(f"{prefix}{name}", partial(_public, made, trained, attribute, name, asked, prefix))
+            splits = 1 if name in attacking_public.READY else trials(asked.splits)
+            run = partial(_public, made, trained, attribute, name, asked, notify, prefix)
+            yield Part(f"{prefix}{name}", run, splits)
 
 
 def _public(
-    made: Callable[[Trained, Attribute, str, Asked], dict[str, Any]],
+    made: Callable[[Trained, Attribute, str, Asked, Callable[[], None]], dict[str, Any]],
     trained: Trained,
     attribute: Attribute,
     name: str,
     asked: Asked,
+    notify: Callable[[], None],
     prefix: str,
 ) -> dict[str, Any]:
-    return _prefixed(prefix, made(trained, attribute, name, asked))
+    return _prefixed(prefix, made(trained, attribute, name, asked, notify))
 
 
 def _on_embedding(attacked: Callable[[str], AttackResult], prefix: str, attacker: str) -> dict[str, Any]:
@@ -175,11 +188,17 @@ def _prefixed(prefix: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attack(
-    states: Callable[[], AttackedStates], attribute: Attribute, attacker: str, asked: Asked, state: str
+    states: Callable[[], AttackedStates],
+    attribute: Attribute,
+    attacker: str,
+    asked: Asked,
+    notify: Callable[[], None],
+    state: str,
 ) -> AttackResult:
     return attack(
         getattr(states(), state),
         attribute.labels,
         attacker,
         **asked.keywords(len(attribute.classes)),
+        notify=notify,
     )

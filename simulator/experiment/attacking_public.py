@@ -1,7 +1,7 @@
 """The attacks by what everybody sees: the outputs of a model, and the maps and statistics that unlearning publishes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.datasets import Attribute
 from simulator.evaluation import attacked_states, attacked_users, ready_guesses
-from simulator.evaluation.attack_results import Figure
+from simulator.evaluation.attack_results import Figure, Largest
 from simulator.evaluation.attacked_outputs import Outputs
 from simulator.evaluation.attackers import LIGHT, attack
 from simulator.evaluation.ranking import ndcg, rank_all
@@ -23,6 +23,9 @@ INVERSE, STATISTICS, GAPS = "map_inverse", "map_statistics", "map_gaps"
 """Attacks on the state before a published linear map, by the statistics that the map was made of, and by the gaps of a
 transport's class maps."""
 
+READY = (STATISTICS, GAPS)
+"""Those whose guesses need no learning, and so no splits."""
+
 
 def maps(trained: Trained) -> tuple[str, ...]:
     """Lists the attacks on what a run's unlearning publishes."""
@@ -32,14 +35,15 @@ def maps(trained: Trained) -> tuple[str, ...]:
     return (GAPS,) if kind == erasure.TRANSPORT else (INVERSE, STATISTICS)
 
 
-def on_outputs(trained: Trained, attribute: Attribute, name: str, asked: Asked) -> dict[str, Any]:
-    """Attacks an output of the measured state: the most that a linear family reads."""
+def on_outputs(
+    trained: Trained, attribute: Attribute, name: str, asked: Asked, notify: Callable[[], None]
+) -> dict[str, Any]:
+    """Attacks an output of the measured state: the most that a linear family reads; see `attackers.attack`."""
     split, classes = trained.evaluation.split, len(attribute.classes)
     scorer, items = trained.measured.scorer(trained.evaluation), trained.bundle.manifest.items
     users = attacked_users.sample(attribute.labels, classes, asked.seed)
     features = Outputs(scorer, users, split.seen, split.train, items).features(name)
-    largest = attack(features, attribute.labels[users], LIGHT, **asked.keywords(classes)).largest
-    assert largest is not None  # the attacker has several families
+    largest = _largest(features, attribute.labels[users], LIGHT, classes, asked, notify)
     found = _figures(name, {"bacc": largest.bacc, "auc": largest.auc})
     if name != "top10_seen":
         return found
@@ -53,18 +57,31 @@ def on_outputs(trained: Trained, attribute: Attribute, name: str, asked: Asked) 
     return found | {"shown_ndcg@10_seen": ndcg(ranks.full, 10)}
 
 
-def on_map(trained: Trained, attribute: Attribute, name: str, asked: Asked) -> dict[str, Any]:
-    """Attacks the measured state with what unlearning has published."""
+def on_map(
+    trained: Trained, attribute: Attribute, name: str, asked: Asked, notify: Callable[[], None]
+) -> dict[str, Any]:
+    """Attacks the measured state with what unlearning has published; see `attackers.attack`."""
     if name == GAPS:
         return _figures(name, ready_guesses.measure(_by_gaps(trained, attribute), attribute.labels, asked.seed))
     before, found = _inverted(trained)
     if name == INVERSE:
-        how = asked.keywords(len(attribute.classes))
-        largest = attack(before, attribute.labels, "strong", **how).largest
-        assert largest is not None
+        largest = _largest(before, attribute.labels, "strong", len(attribute.classes), asked, notify)
         return _figures(name, {"bacc": largest.bacc, "auc": largest.auc})
     likelihoods = _by_statistics(before, found, attribute, trained)
     return _figures(name, ready_guesses.measure(likelihoods, attribute.labels, asked.seed))
+
+
+def _largest(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    attacker: str,
+    classes: int,
+    asked: Asked,
+    notify: Callable[[], None],
+) -> Largest:
+    largest = attack(features, labels, attacker, **asked.keywords(classes), notify=notify).largest
+    assert largest is not None  # the attacker has several families
+    return largest
 
 
 def _figures(name: str, figures: Mapping[str, Figure]) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Progress bars and tables of metrics in the terminal."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from fedau2 import plugins
 from simulator.reporting import attacked, groups
+from simulator.reporting.pace import Pace
 
 
 class Bar:
@@ -20,19 +24,22 @@ class Bar:
     Args:
         progress: the display, which may show several bars.
         name: the name of the run.
+        clock: gives seconds.
     """
 
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress, self._name = progress, name
+    def __init__(self, progress: Progress, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._progress, self._name, self._pace = progress, name, Pace(clock)
         self._task: TaskID = progress.add_task(name, total=None, text="")
 
     def start(self, phase: str, total: int, done: int = 0) -> None:
         """Begins a phase with `total` parts; `done` parts are already finished."""
         label = f"{self._name}: {phase}"
-        self._progress.reset(self._task, total=total, completed=done, description=label, text="")
+        self._pace.start(total, done)
+        self._progress.reset(self._task, total=total, completed=done, description=label, text="", pace=self._pace)
 
     def advance(self, text: str = "") -> None:
         """Counts a finished part, and shows a text behind the bar."""
+        self._pace.advance()
         self._progress.update(self._task, advance=1, text=text)
 
     def close(self) -> None:
@@ -40,11 +47,23 @@ class Bar:
         self._progress.remove_task(self._task)
 
 
+class _Left(TimeRemainingColumn):
+    """The time that is left by a bar's pace, because parts that end at once confuse the display's own estimate."""
+
+    def render(self, task: Task) -> Text:
+        pace = task.fields.get("pace")
+        if pace is None:
+            return super().render(task)
+        left = pace.left()
+        text = "-:--:--" if left is None else str(timedelta(seconds=round(left)))
+        return Text(text, style="progress.remaining")
+
+
 @contextmanager
 def bars(console: Console) -> Iterator[Progress]:
     """Opens a display of progress bars."""
     name, text = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[text]}"))
-    with Progress(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text, console=console) as progress:
+    with Progress(name, BarColumn(), MofNCompleteColumn(), _Left(), text, console=console) as progress:
         yield progress
 
 

@@ -8,7 +8,7 @@ from simulator.config.config import Config
 from simulator.datasets.split import NEGATIVES
 from simulator.reporting import attacked, groups, leaks
 
-_NAMES = {"fedncf": "FedNCF", "fedrap": "FedRAP", "fedvae": "FedVAE"}
+_NAMES = {"fedncf": "FedNCF", "fedrap": "FedRAP", "fedvae": "FedVAE", "fcf": "FCF", "pfedrec": "PFedRec"}
 _WHO: Mapping[leaks.Source, str] = {
     "map": "Whoever holds what the unlearning has published",
     "lists": "Whoever sees what is recommended",

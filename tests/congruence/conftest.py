@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from client_sdk.kernel import fedrap, fedvae
+from client_sdk.kernel import fcf, fedrap, fedvae, pfedrec
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
@@ -16,7 +16,12 @@ from tests import plans
 CLIENTS, ITEMS, COHORT = 12, 40, 5
 AGES = ("young", "middle", "old")
 
-WIDTHS = {"fedrap": fedrap.Widths(latent=8), "fedvae": fedvae.Widths(hidden=16, latent=6)}
+WIDTHS = {
+    "fedrap": fedrap.Widths(latent=8),
+    "fedvae": fedvae.Widths(hidden=16, latent=6),
+    "fcf": fcf.Widths(latent=8),
+    "pfedrec": pfedrec.Widths(latent=8),
+}
 """Where they are not the paper's."""
 
 

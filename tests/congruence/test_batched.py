@@ -11,8 +11,16 @@ from coordinator.engine import commits
 from fedau2.wire import blobs, manifest
 from simulator.engines import batched as batched_module
 from tests import plans
+from tests.recommenders import LEAN
 
 TOLERANCE = 1e-5
+PROTECTED = {
+    "fedncf": ["user_gmf", "user_mlp"],
+    "fedrap": ["item_personal"],
+    "fedvae": ["latent"],
+    "fcf": ["user_vector"],
+    "pfedrec": ["score_weight", "score_bias"],
+}
 
 
 def close(actual, expected, slack=0):
@@ -72,7 +80,7 @@ def agree(make_population, fleet, batched, cohorts, means):
 
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("head", ["none", "mlp", "vae", "dsvae"])
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_a_round_of_devices_without_pytorch_agrees(model, head, steps, make_bundle, agree):
     bundle = make_bundle(head, model=model, local__steps=steps, training=True)
     agree(bundle, trainer=OnnxEngine())
@@ -89,7 +97,7 @@ def test_a_round_agrees(model, head, steps, clip_norm, make_bundle, agree):
 
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("noise", [0, 2])
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_a_defended_round_agrees(model, noise, steps, make_bundle, agree):
     local = {"steps": steps, "cover_rows": 0.5}
     adversary = {"clip_norm": 0.1, "noise_multiplier": noise}
@@ -110,12 +118,12 @@ def test_a_round_with_weighted_interactions_agrees(model, steps, trainer, make_b
     [(False, 0, "torch"), (True, 0, "torch"), (True, 1, "torch"), (False, 0, "onnx"), (True, 0, "onnx")],
 )
 @pytest.mark.parametrize(("objective", "epsilon"), [("reversal", 400), ("confusion", 1)])
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_a_round_against_several_attributes_agrees(
     model, objective, epsilon, apart, clip_norm, trainer, make_bundle, agree
 ):
     """Each client knows both attributes, one, or none."""
-    private = {"fedncf": ["user_gmf", "user_mlp"], "fedrap": ["item_personal"], "fedvae": ["latent"]}[model]
+    private = PROTECTED[model]
     adversary = {"objective": objective, "epsilon": epsilon, "protects": "each" if apart else "embedding"}
     if objective == "confusion":
         adversary["prior"] = "uniform"

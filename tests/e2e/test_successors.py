@@ -5,11 +5,12 @@ import pytest
 
 import export
 from client_sdk import CarriedOver, FedClient, NewModel, Result, testing
-from client_sdk.kernel import fedncf, fedrap, fedvae
+from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
 from coordinator import cli
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import blobs, item_axes
 from tests import plans
+from tests.recommenders import lean
 
 OLD = [f"movie-{number}" for number in range(50)]
 NEW = [*OLD[:10:-1], "movie-50", *OLD[1:11]]  # in another order; movie-0 is retired
@@ -17,6 +18,8 @@ WIDTHS = {
     "fedncf": fedncf.Widths(gmf=3, mlp=4, hidden=(5, 3)),
     "fedrap": fedrap.Widths(latent=3),
     "fedvae": fedvae.Widths(hidden=6, latent=4),
+    "fcf": fcf.Widths(latent=3),
+    "pfedrec": pfedrec.Widths(latent=3),
 }
 DEVICES = 2
 
@@ -81,7 +84,7 @@ def train(clients):
             pass  # the round of the others is being committed
 
 
-@pytest.mark.parametrize("model", WIDTHS)
+@pytest.mark.parametrize("model", lean(WIDTHS))
 def test_everything_follows_its_item(model, tmp_path, capsys):
     plan = plans.make(model, plans.GENDER)
     export.write(export.build(model, OLD, plan, 1, WIDTHS[model]), tmp_path / "old")
@@ -140,7 +143,7 @@ def test_everything_follows_its_item(model, tmp_path, capsys):
             client.close()
 
 
-@pytest.mark.parametrize("model", WIDTHS)
+@pytest.mark.parametrize("model", lean(WIDTHS))
 def test_a_personalised_device_recommends_the_same_after_a_successor_and_after_its_starter(model, tmp_path, capsys):
     plan = plans.make(model, plans.GENDER)
     plan.server.shared.learning_rate = 1e-12  # so that only the device's own vectors change its scores

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import contract, fedncf, fedrap, fedvae
+from client_sdk.kernel import contract, fcf, fedncf, fedrap, fedvae, pfedrec
 from client_sdk.onnx.graph import Graph, metadata
 from export import exporter, graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
@@ -70,6 +70,8 @@ MODELS = {
     },
     "fedvae, fp16": {"recommender": fedvae, "widths": fedvae.Widths(hidden=5, latent=3), "precision": "fp16"},
     "fedrap, fp16": {"recommender": fedrap, "widths": fedrap.Widths(latent=3), "precision": "fp16"},
+    "fcf": {"recommender": fcf, "widths": fcf.Widths(latent=3)},
+    "pfedrec": {"recommender": pfedrec, "widths": pfedrec.Widths(latent=3)},
     "fp16, two tiles": {"items": graphs.TILE + 1, "precision": "fp16"},
 }
 

@@ -3,7 +3,7 @@
 import onnx
 import pytest
 
-from client_sdk.kernel import fedncf, fedrap, fedvae
+from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.protocol.inspection import inspected
 from client_sdk.protocol.operators import OPERATORS
@@ -12,7 +12,13 @@ from tests import plans
 from tests.export.onnx_nodes import nodes
 
 pytestmark = pytest.mark.slow  # a minute of exporting; test_step.py loads some of every recommender's graphs
-WIDTHS = {"fedncf": fedncf.Widths(4, 6, (7, 5)), "fedrap": fedrap.Widths(8), "fedvae": fedvae.Widths(16, 6)}
+WIDTHS = {
+    "fedncf": fedncf.Widths(4, 6, (7, 5)),
+    "fedrap": fedrap.Widths(8),
+    "fedvae": fedvae.Widths(16, 6),
+    "fcf": fcf.Widths(8),
+    "pfedrec": pfedrec.Widths(8),
+}
 PLANS = [
     {"head": "none"},
     {"head": "mlp", "trigger": "global"},

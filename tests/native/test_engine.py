@@ -6,6 +6,7 @@ import pytest
 from fedau2.wire import blobs, manifest
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.kernels import PYTORCH
+from simulator.errors import ConfigError
 from simulator.population.columns import MappedState
 from simulator.population.population import Population
 from tests.client_sdk.kernel.test_gradients import ITEMS, make_task
@@ -15,7 +16,11 @@ CLIENTS = 12
 
 @pytest.fixture(params=["fedncf", "fedrap", "fedvae"])
 def make_engine(request, package):
-    task = make_task(request.param)
+    return engines_of(request.param)
+
+
+def engines_of(model):
+    task = make_task(model)
     checkpoint = {name: tensor.numpy() for name, tensor in (task.shared | task.adversary).items()}
 
     def make(kernel, mapped=None, **options):
@@ -67,6 +72,20 @@ def test_the_native_kernel_is_chosen_by_itself(make_engine):
         results.append((blobs.pack(engine.checkpoint), population.state.pack()))
         assert (engine._job.kernel is PYTORCH) == (kernel == "torch")
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("model", ["fcf", "pfedrec"])
+def test_a_model_that_the_library_does_not_know_is_left_to_pytorch(model, package, recwarn):
+    results, make = [], engines_of(model)
+    for kernel in ("auto", "torch"):
+        engine, population = make(kernel)
+        engine.train_round(np.arange(CLIENTS))
+        results.append((blobs.pack(engine.checkpoint), population.state.pack()))
+        assert engine._job.kernel is PYTORCH
+    assert results[0] == results[1]
+    assert not recwarn.list
+    with pytest.raises(ConfigError, match=f"does not know the model '{model}'.* set engine.kernel to torch"):
+        make("native")
 
 
 def test_mapped_private_state_gives_the_same_bytes(make_engine, tmp_path):

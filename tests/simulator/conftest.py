@@ -51,10 +51,13 @@ def drawn(monkeypatch):
 
 @pytest.fixture
 def observed():
-    """Makes an untrained task of a configuration, and its population of so many synthetic clients."""
+    """Makes an untrained task of a configuration, and its population of so many synthetic clients.
+
+    It has one local step, whose contribution is a gradient, unless the settings say otherwise.
+    """
 
     def task_of(users, **settings):
-        config = make(dataset="synthetic", users=users, items=200, **settings)
+        config = make(dataset="synthetic", users=users, items=200, **{"steps": 1, **settings})
         _, bundle, population = prepared(config)
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         return Task.load(bundle.manifest, checkpoint), population

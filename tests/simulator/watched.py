@@ -24,7 +24,7 @@ def found(observed, tmp_path):
     def run(names, participations=(1,), users=200, clients=40, **settings):
         task, population = observed(users, **settings)
         request = Request(
-            make(dataset="synthetic", users=users, **settings),
+            make(dataset="synthetic", users=users, **{"steps": 1, **settings}),
             tmp_path,
             None,
             chosen(names),

@@ -3,14 +3,20 @@
 from collections.abc import Iterable
 
 from fedau2.plugins import Registry
-from simulator.attacks.recommenders import fedncf, fedrap, fedvae
+from simulator.attacks.recommenders import fcf, fedncf, fedrap, fedvae, pfedrec
 from simulator.attacks.recommenders.contract import RecommenderAttacks
 from simulator.errors import MissingAttackError
 
 ATTACKS: Registry[RecommenderAttacks] = Registry(
     "recommender_attacks",
     RecommenderAttacks,
-    {"fedncf": fedncf.ATTACKS, "fedrap": fedrap.ATTACKS, "fedvae": fedvae.ATTACKS},
+    {
+        "fedncf": fedncf.ATTACKS,
+        "fedrap": fedrap.ATTACKS,
+        "fedvae": fedvae.ATTACKS,
+        "fcf": fcf.ATTACKS,
+        "pfedrec": pfedrec.ATTACKS,
+    },
 )
 
 

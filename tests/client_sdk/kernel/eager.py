@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from client_sdk.kernel import fedncf, fedrap, fedvae
+from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
 from fedau2.v1 import task_pb2
 
 
@@ -80,6 +80,24 @@ def fedvae_logits(shared, private, items, history):
     return fedvae_decode(shared, mean, items)
 
 
+def fcf_logits(shared, private, items, history):
+    return shared["item_vector"][items] @ private["user_vector"]
+
+
+def fcf_loss(shared, private, samples, plan, round_number):
+    logits = fcf_logits(shared, private, torch.tensor(samples.items), None)
+    return cross_entropy(logits, samples, plan.local.chunk), private
+
+
+def pfedrec_logits(shared, private, items, history):
+    return shared["item_vector"][items] @ private["score_weight"] + private["score_bias"]
+
+
+def pfedrec_loss(shared, private, samples, plan, round_number):
+    logits = pfedrec_logits(shared, private, torch.tensor(samples.items), None)
+    return cross_entropy(logits, samples, plan.local.chunk), private
+
+
 @dataclass(frozen=True)
 class Eager:
     """One recommender.
@@ -133,6 +151,15 @@ MODELS = {
         fedvae_logits,
         {"kl_cap": 0.7, "kl_anneal_rounds": 10, "dropout": 0.4},
         tables=2,
+    ),
+    "fcf": Eager(fcf, fcf.Widths(latent=4), (["user_vector"],), fcf_loss, fcf_logits),
+    "pfedrec": Eager(
+        pfedrec,
+        pfedrec.Widths(latent=4),
+        (["score_weight"], ["score_weight", "score_bias"]),
+        pfedrec_loss,
+        pfedrec_logits,
+        scale=5,
     ),
 }
 

@@ -11,6 +11,8 @@ PAPER = {
     "fedncf": {},
     "fedrap": {"l1_weight": 0.1},
     "fedvae": {"kl_cap": 0.2, "kl_anneal_rounds": 20_000, "dropout": 0.5},
+    "fcf": {},
+    "pfedrec": {},
 }
 
 
@@ -68,7 +70,9 @@ def test_a_plan_has_its_recommenders_parameters():
 
 
 def test_what_this_sdk_cannot_run_is_refused():
-    with pytest.raises(UnsupportedTaskError, match="model 'fedxyz' is not known; this SDK has fedncf, fedrap, fedvae"):
+    with pytest.raises(
+        UnsupportedTaskError, match="model 'fedxyz' is not known; this SDK has fedncf, fedrap, fedvae, fcf, pfedrec"
+    ):
         declared("fedxyz")
     with pytest.raises(UnsupportedTaskError, match="the plan cannot be run with fedrap: the plan lacks"):
         plan_of(TaskManifest(model="fedrap"))

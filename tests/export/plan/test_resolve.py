@@ -63,6 +63,8 @@ def test_classes_are_those_of_the_data():
         ("fedncf", ["user_gmf"], ["user_gmf", "user_mlp"]),
         ("fedrap", ["item_personal.sum"], ["item_personal"]),
         ("fedvae", ["latent"], ["latent"]),
+        ("fcf", ["user_vector"], ["user_vector"]),
+        ("pfedrec", ["score_weight"], ["score_weight", "score_bias"]),
     ],
 )
 def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model, embedding, private):

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from client_sdk.kernel.models import RECOMMENDERS
 from simulator.audit.registry import ATTACKS, chosen
 from simulator.errors import ConfigError
+from tests.recommenders import LEAN
 
 LABELS = [name for name, spec in ATTACKS.items() if spec.learns == "label"]
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 @pytest.mark.parametrize("head", ["mlp", "vae"])
 def test_heads_without_the_second_noise_give_the_label_away_at_once(found, model, head):
     scores = found(["idlg", "sign", "magnitude", "prior"], model=model, head=head, users=120)
@@ -39,7 +39,7 @@ def test_ties_of_signs_are_broken_by_chance(found):
     assert score.low < 0.5 < score.high
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_the_protected_state_is_read_whatever_the_head(found, model):
     assert found(["embedding"], model=model, head="dsvae")["embedding", 1].success == 1.0
 
@@ -72,7 +72,7 @@ def test_there_is_no_gate_to_see_where_there_is_none(found):
     assert ("gate-encoder", 1) not in found(["gate", "gate-encoder"], model="fedncf")
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 @pytest.mark.parametrize("adversary", ["none", "dsvae"])
 def test_interactions_are_in_what_is_done_to_items(found, model, adversary):
     scores = found(["rows", "pulls", "membership", "rows-recurring"], (1, 5), model=model, head=adversary)

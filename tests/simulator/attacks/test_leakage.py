@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from client_sdk.kernel.models import RECOMMENDERS
 from simulator.attacks import leakage as module
 from simulator.attacks.leakage import leakage
+from tests.recommenders import LEAN
 
 ANALYTIC = ("leak_analytic", "leak_analytic_5", "leak_analytic_20")
 METRICS = {*ANALYTIC, "leak_dlg", "leak_embedding_error", "leak_all_off"}
@@ -19,7 +19,7 @@ def fewer(monkeypatch):
     monkeypatch.setattr("simulator.attacks.dlg.STEPS", 20)
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 @pytest.mark.parametrize("head", ["mlp", "vae"])
 def test_one_upload_gives_the_label_away_where_no_noise_can_turn_its_sign(observed, monkeypatch, head, model):
     monkeypatch.setattr(module, "ROUNDS", (1, 2))
@@ -38,7 +38,7 @@ def test_dual_stochastic_heads_hide_a_label_once_but_not_for_long(observed, head
 
 
 @pytest.mark.parametrize("head", ["mlp", "vae", "dsvae", "scalar"])
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_no_head_hides_the_protected_state(observed, monkeypatch, model, head):
     monkeypatch.setattr(module, "ROUNDS", (1,))
     assert leakage(*observed(60, model=model, head=head), "gender", 9, 0)["leak_embedding_error"] < 1e-4

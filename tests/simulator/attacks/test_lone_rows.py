@@ -83,7 +83,10 @@ def test_an_empty_sum_has_no_groups():
     assert lone_rows.groups(np.zeros((5, 3))) == []
 
 
-@pytest.mark.parametrize(("model", "table"), [("fedncf", "item_gmf"), ("fedvae", "item_encoder")])
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [("fedncf", "item_gmf"), ("fedvae", "item_encoder"), ("fcf", "item_vector"), ("pfedrec", "item_vector")],
+)
 def test_contributions_of_recommenders_lie_on_a_line(observed, model, table):
     task, population = observed(40, head="none", model=model)
     whole = Sum.of(task, population, np.arange(3), 0, table)

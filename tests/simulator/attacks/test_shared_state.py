@@ -4,11 +4,15 @@ import pytest
 
 
 @pytest.mark.parametrize("noise", [0.0, 10.0])
-@pytest.mark.parametrize(("model", "protect"), [("fedncf", "embedding"), ("fedncf", "each"), ("fedvae", "embedding")])
+@pytest.mark.parametrize(
+    ("model", "protect"),
+    [("fedncf", "embedding"), ("fedncf", "each"), ("fedvae", "embedding"), ("fcf", "embedding"), ("pfedrec", "each")],
+)
 def test_the_state_is_read_through_noise_on_the_adversary(found, model, protect, noise):
     options = {"adversary_clip_norm": 0.1, "noise_multiplier": noise, "users": 60, "clients": 15}
     scores = found(["shared", "embedding"], model=model, protects=protect, head="dsvae", **options)
-    assert scores["shared", 1].success == 1.0
+    # PFedRec's bias and length are found together, and rows of several samples may suggest others.
+    assert scores["shared", 1].success >= (0.8 if model == "pfedrec" else 1.0)
     assert scores["embedding", 1].success == (0.0 if noise else 1.0)
 
 

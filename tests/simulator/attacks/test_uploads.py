@@ -6,18 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import CohortTraining
 from client_sdk.protocol.defences import defend
 from simulator.attacks import uploads
 from simulator.attacks.uploads import Uploads
+from tests.recommenders import LEAN
 
 HEADS = ("mlp", "vae", "dsvae", "scalar")
 
 
 @pytest.mark.parametrize("protect", ["embedding", "each"])
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protect):
     monkeypatch.setattr(uploads, "_CLIENTS", 3)
     task, population = observed(20, model=model, head=head, protects=protect)
@@ -42,7 +42,7 @@ def test_uploads_are_those_of_devices(observed, monkeypatch, model, head, protec
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.5])
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_defended_uploads_are_those_of_devices(observed, model, noise):
     options = {"adversary_clip_norm": 0.2, "noise_multiplier": noise, "protects": "each", "cover_rows": 0.5}
     task, population = observed(20, model=model, head="dsvae", **options)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from client_sdk.kernel.models import RECOMMENDERS
+from tests.recommenders import LEAN
 
 
 def test_noise_of_a_bounded_size_stops_what_the_adversary_tells_for_a_while(found):
@@ -14,7 +14,7 @@ def test_noise_of_a_bounded_size_stops_what_the_adversary_tells_for_a_while(foun
     assert scores["pulls", 1].success == 1.0  # and items are not its concern
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_cover_rows_hide_nothing_from_who_knows_the_recommender(found, model):
     names = ["rows", "rows-recurring", "pulls", "membership", "shared"]
     options = {"model": model, "head": "mlp", "clients": 20}

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.kernel.training import Task
 from fedau2.wire.contributions import Rows
 from simulator.attacks.contract import Public, Setting
@@ -21,6 +20,7 @@ from simulator.audit.request import Request
 from simulator.audit.view import Watch, Watching, known, still
 from simulator.errors import FleetError
 from simulator.experiment import assembly
+from tests.recommenders import LEAN
 from tests.simulator.runs import prepared
 from tests.simulator.settings import make
 
@@ -66,7 +66,7 @@ def trained(tmp_path, view, rounds=4, **options):
 
 
 @pytest.mark.parametrize("defences", [{}, DEFENCES], ids=["plain", "defended"])
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_a_coordinator_records_what_the_batched_engine_shows(tmp_path, model, defences):
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()

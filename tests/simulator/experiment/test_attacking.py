@@ -23,14 +23,14 @@ LINE = ["run", "--dataset", "synthetic", "--users", "60", "--items", "200", "--r
 
 
 class Stopped(Quiet):
-    """Is interrupted after so many attacks."""
+    """Is interrupted in the midst of the attack after so many."""
 
-    def start(self, what, total, done=0):
-        self.attacking = what == "attacking"
+    def __init__(self, after):
+        self.stop_in = PARTS[after]
 
     def advance(self, text=""):
-        if self.attacking:
-            super().advance(text)
+        if text == self.stop_in:
+            raise KeyboardInterrupt
 
 
 def of_attacks(metrics):
@@ -75,21 +75,24 @@ def test_interrupted_attacks_keep_what_was_trained_and_what_was_attacked(tmp_pat
     assert f"interrupted after {after} of {len(PARTS)}" in (tmp_path / "report.html").read_text()
     resumed = Counted()
     assert figures(run.run(CONFIG, tmp_path, None, resumed)) == figures(whole)
-    assert (resumed.trained, resumed.attacked) == (0, len(PARTS) - after)
+    assert (resumed.trained, resumed.attacked) == (0, set(PARTS[after:]))
     assert not resume.unfinished(tmp_path)
 
 
 class Counted(Quiet):
-    """Counts the rounds that are trained, and the attacks that are made."""
+    """Counts the rounds that are trained, and keeps the names of the attacks that are made."""
 
-    trained = attacked = 0
+    def __init__(self):
+        self.trained, self.attacked = 0, set()
 
     def start(self, what, total, done=0):
         self.training = what == "training"
 
     def advance(self, text=""):
-        self.trained += self.training
-        self.attacked += not self.training
+        if self.training:
+            self.trained += 1
+        else:
+            self.attacked.add(text)
 
 
 def test_quick_attacks_are_those_of_few_splits(tmp_path):

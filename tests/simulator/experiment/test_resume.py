@@ -1,11 +1,11 @@
 import pandas as pd
 import pytest
 
-from client_sdk.kernel.models import RECOMMENDERS
 from fedau2 import files
 from simulator.datasets import synthetic
 from simulator.errors import ConfigError
 from simulator.experiment import resume, run
+from tests.recommenders import LEAN
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import OWN, SMALL, figures, write_own
 from tests.simulator.settings import change
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("fewer")
 OTHER = change(SMALL, private_learning_rate=0.03)
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path, model):
     config = change(SMALL, model=model)
     undisturbed = run.run(config, tmp_path / "one", None, Quiet())

@@ -22,6 +22,7 @@ from simulator.experiment import assembly, run
 from simulator.unlearning import baselines
 from simulator.unlearning.baselines import Apm, Noise, noised, vulnerability
 from tests import plans
+from tests.recommenders import LEAN
 from tests.simulator.quiet import Quiet
 from tests.simulator.runs import SMALL, prepared
 from tests.simulator.settings import change
@@ -46,6 +47,16 @@ def tensors(task, private, users=12, seed=0):
     return {spec.name: rng.standard_normal((*shape, *spec.shape), np.float32) for spec in specs}
 
 
+PROTECTED = {
+    "fedncf": {"user_gmf"},
+    "fedrap": {"item_personal"},
+    "fedvae": {"item_encoder", "latent.weight"},
+    "fcf": {"user_vector"},
+    "pfedrec": {"score_weight"},
+}
+"""What noise after training changes to protect the embedding."""
+
+
 @pytest.mark.parametrize("protects", ["embedding", "all"])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(model, protects):
@@ -54,9 +65,8 @@ def test_noise_after_training_is_on_the_protected_state_and_has_its_deviation(mo
     after = noised(task, shared, private, states(config.plan.model).named(protects), 0.7, seed=3)
     before = {**shared, **private}
     changed = {name for name, value in {**after[0], **after[1]}.items() if value is not before[name]}
-    both = {"user_gmf", "user_mlp"} if protects == "all" else {"user_gmf"}
-    expected = {"fedncf": both, "fedrap": {"item_personal"}, "fedvae": {"item_encoder", "latent.weight"}}
-    assert changed == expected[model]
+    further = {"fedncf": {"user_mlp"}, "pfedrec": {"score_bias"}} if protects == "all" else {}
+    assert changed == PROTECTED[model] | further.get(model, set())
     for name in changed:
         added = {**after[0], **after[1]}[name] - before[name]
         assert added.std() == pytest.approx(0.7, rel=5 / np.sqrt(added.size))
@@ -158,7 +168,7 @@ def trained(config, noise, workers=1, rounds=3):
     return blobs.pack(engine.checkpoint), population.state.pack()
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_engines_add_the_same_noise_whatever_their_workers_and_none_changes_no_byte(model, monkeypatch):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
     config = change(SMALL, model=model, clip_norm=1.0)
@@ -263,7 +273,7 @@ BASELINES = {
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_path, model, baseline):
     config = change(SMALL, model=model, head="none", users=80, **BASELINES[baseline])
     whole = run.run(config, tmp_path / "one", None, Quiet())
@@ -282,7 +292,7 @@ def test_a_run_with_a_baseline_repeats_and_goes_on_after_an_interruption(tmp_pat
     assert all(rounds[column].notna().tolist() == [False, True, False, True] for column in vulnerabilities)
 
 
-@pytest.mark.parametrize("model", RECOMMENDERS)
+@pytest.mark.parametrize("model", LEAN)
 def test_noise_on_every_row_is_uploaded(tmp_path, model):
     config = change(SMALL, model=model, head="none", rounds=1, **BASELINES["local noise"])
     metrics = run.run(config, tmp_path, None, Quiet())
