@@ -83,7 +83,7 @@ class Robust:
                 flat[block] = self._middle(np.stack([part.values.reshape(-1)[block] for part in sent], axis=1))
             return combined
         width = math.prod(shape[1:])
-        for block in _blocks(shape[0], len(sent) * width):
+        for block in _blocks_of_rows(shape[0], sent, BLOCK // max(1, width)):
             self._combine_rows(combined, block, sent)
         return combined
 
@@ -135,3 +135,17 @@ def _blocks(length: int, values: int) -> Iterator[slice]:
     size = max(1, BLOCK // values)
     for start in range(0, length, size):
         yield slice(start, start + size)
+
+
+def _blocks_of_rows(length: int, sent: Sequence[_Part], most: int) -> Iterator[slice]:
+    """Divides rows into blocks of which clients sent at most `most` in all, or else of one row."""
+    counts = np.full(length, sum(part.rows is None for part in sent), np.int64)
+    for part in sent:
+        if part.rows is not None:
+            counts[part.rows] += 1  # a client sends a row once
+    upto, start = np.cumsum(counts), 0
+    while start < length:
+        before = upto[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(upto, before + most, "right")))
+        yield slice(start, stop)
+        start = stop

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -9,14 +10,20 @@ from pathlib import Path
 
 import grpc
 
-from coordinator.commands import admin, credentials
+from coordinator.commands import admin, credentials, process
 from coordinator.errors import SettingError
 from coordinator.grpc import operators
+from coordinator.grpc.connections import Connections
 from coordinator.grpc.tls import Tls
 from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
 
+_log = logging.getLogger(__name__)
+
 ADDRESS = "127.0.0.1:8646"
+
+MOST_OF_ADDRESS = 100
+"""Connections that one network address may hold."""
 
 
 def add_dashboard(parser: argparse.ArgumentParser) -> None:
@@ -70,11 +77,23 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     calls = Admin(connect, partial(admin.explained, address=args.admin))
     read = None if metrics is None else partial(counters.read, metrics)
+    process.raise_file_limit()
     server = await DashboardServer.open(Dashboard(calls, Visitors(args.roles), read, stopping), args.listen, tls)
     print(f"serving the dashboard on {'http' if tls is None else 'https'}://{server.address}/", flush=True)
+    watched = asyncio.create_task(_connections(server.address).watch())
     await stopping.wait()
+    watched.cancel()
     await server.stop()
     await calls.close()
+
+
+def _connections(address: str) -> Connections:
+    """Returns what ends the connections of a network address that has too many, also those that say nothing."""
+    return Connections({addresses.served(address)[1]}, MOST_OF_ADDRESS, _turned_away)
+
+
+def _turned_away(address: str, count: int) -> None:
+    _log.warning("%s has more than %d connections: %d were ended", address, MOST_OF_ADDRESS, count)
 
 
 def _tls(args: argparse.Namespace) -> Tls | None:

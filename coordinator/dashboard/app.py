@@ -106,6 +106,7 @@ class Dashboard:
             return await self._page.page(request, f"a task has no change {change!r}", 404)
         try:
             await self.forms.check(request, visitor)
+            visitor = self.visitors.visitor(request.scope)  # again, because the form may have taken its time
             if visitor.role < Role.OPERATOR:
                 raise ForbiddenError(f"{visitor.name} is {visitor.role.name.lower()}, and this needs the role operator")
             await self.admin.change(task_id, change)

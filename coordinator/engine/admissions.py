@@ -116,7 +116,10 @@ class Admissions:
             raise NoAdmissionError("the key is not that of the open round; check in for it")
         of = (task.task_id, task.round.number)
         hidden = hmac.digest(key.d.to_bytes(blind.SIZE), holder, "sha256")
-        if not await self._run(partial(self._book.issue, of, hidden, hashlib.sha256(request.blinded).digest())):
+        issued = await self._run(partial(self._book.issue, of, hidden, hashlib.sha256(request.blinded).digest()))
+        if issued is None:  # it ended after the key was looked up
+            raise NoAdmissionError("the round is over; check in for the next")
+        if not issued:
             raise AdmittedError("this identity has had its admission to this round; come back for the next")
         return await self._signer.sign(key, request.blinded)
 

@@ -50,7 +50,7 @@ class Connections:
             known, fresh = self._listed()
             held = Counter(known.values())
             for descriptor in fresh:
-                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+                with suppress(OSError), _lent(descriptor) as connection:
                     address = self._address(connection)
                     if address and held[address] >= self._most:
                         connection.shutdown(socket.SHUT_RDWR)  # its owner sees it end, and closes it
@@ -91,3 +91,19 @@ class Connections:
             yield
         finally:
             self._spare = os.open(os.devnull, os.O_RDONLY)
+
+
+@contextmanager
+def _lent(descriptor: int) -> Iterator[socket.socket]:
+    """Gives a socket of another owner, which stays open.
+
+    It is not a copy: if the number has become a file of SQLite meanwhile, to close a copy would give its locks back.
+
+    Raises:
+        OSError: it is no socket any more.
+    """
+    connection = socket.socket(fileno=descriptor)
+    try:
+        yield connection
+    finally:
+        connection.detach()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -56,4 +57,5 @@ class Reading:
             if now - began < YOUNG:
                 return
             del self._under_way[oldest]
-            oldest.reschedule(now)
+            with suppress(RuntimeError):  # it is ending by itself
+                oldest.reschedule(now)

@@ -1,7 +1,7 @@
 """The coordinator over gRPC: devices on one address, operators on another."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from coordinator.grpc.handlers import Answers, handlers
 from coordinator.grpc.health import Health
 from coordinator.grpc.operators import ByToken, Operators
 from coordinator.grpc.parsing import Guard, Guarded
+from coordinator.grpc.status import Context
 from coordinator.grpc.tls import Tls
 from coordinator.model import pace
 from coordinator.store.operations_log import OperationsLog
@@ -48,6 +49,9 @@ _DEVICES_OPTIONS = (
 
 ADMIN = methods.Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"])
 """The methods that operators call."""
+
+REFLECTIONS = 20
+"""Most requests of a reflection stream; it ends then."""
 
 GRACE = 5.0
 """Seconds that calls under way have to end."""
@@ -161,6 +165,24 @@ class Servers:
             server.health.report(status)
 
 
+class _Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc,name-defined]
+    """Reflection that answers few requests of a stream, so that a limit of calls bounds the requests too."""
+
+    async def ServerReflectionInfo(self, request_iterator: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:  # noqa: N802
+        """Answers a stream of requests, which ends after `REFLECTIONS` of them."""
+        async for answer in super().ServerReflectionInfo(_first(request_iterator), context):
+            yield answer
+
+
+async def _first(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    left = REFLECTIONS
+    async for request in requests:
+        yield request
+        left -= 1
+        if not left:
+            return
+
+
 class _Server:
     def __init__(
         self,
@@ -178,7 +200,7 @@ class _Server:
         health_pb2_grpc.add_HealthServicer_to_server(self.health, guarded)
         names = (service.name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            reflection.aio.ReflectionServicer(names),  # type: ignore[attr-defined]
+            _Reflection(names),
             guarded,
         )
         try:

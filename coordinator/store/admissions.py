@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from coordinator.errors import NoAdmissionError
 from coordinator.store import task_life
 from coordinator.store.ledger import Ledger
 from coordinator.store.tables import admission_issue, admission_key
@@ -41,7 +40,7 @@ class AdmissionBook:
             connection.execute(sa.insert(admission_key), {"task_id": of[0], "round": of[1], "key": key})
         return key
 
-    def issue(self, of: Round, holder: bytes, blinded: bytes) -> bool:
+    def issue(self, of: Round, holder: bytes, blinded: bytes) -> bool | None:
         """Notes that an identity is given its admission to a round.
 
         Args:
@@ -50,13 +49,10 @@ class AdmissionBook:
             blinded: hash of the blinded message.
 
         Returns:
-            False if it has been given another one before.
-
-        Raises:
-            NoAdmissionError: the round is over.
+            False if it has been given another one before; None if the round is over.
         """
         if self.key(of) is None:
-            raise NoAdmissionError("the round is over; check in for the next")
+            return None
         query = sa.select(admission_issue.c.blinded).where(
             *_this(admission_issue, of), admission_issue.c.holder == holder
         )

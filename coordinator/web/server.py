@@ -17,6 +17,7 @@ from coordinator.grpc.server import GRACE
 from coordinator.grpc.tls import Tls
 from coordinator.web.calls import Calls
 from coordinator.web.connections import Connection
+from coordinator.web.full import Full
 from coordinator.web.gate import open_to
 from fedau2.wire import addresses, methods
 
@@ -93,6 +94,7 @@ class WebServer:
         return server
 
     async def _begin(self, config: uvicorn.Config) -> None:
+        asyncio.get_running_loop().set_exception_handler(Full())
         # As `uvicorn.Server.serve`, without its handlers of signals: the coordinator has its own.
         self._server.lifespan = config.lifespan_class(config)
         await self._server.startup([self._socket])

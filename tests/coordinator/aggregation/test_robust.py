@@ -165,3 +165,13 @@ def test_secure_sums_and_more_memory_than_there_may_be_are_refused():
     assert not choice.why_not(hidden, ClosingRule(maximum=10), 2**30)
     trimmed = choice.of(TaskManifest(), ClosingRule(aggregation=AGGREGATION_TRIMMED_MEAN, trim=0.25))
     assert isinstance(trimmed, Robust)
+
+
+@given(st.lists(st.none() | st.sets(st.integers(0, 19)), max_size=12), st.integers(0, 40))
+def test_blocks_of_rows_have_few_values_whoever_crowds_into_them(senders, most):
+    parts = [robust._Part(None if rows is None else np.array(sorted(rows), np.int64), np.zeros(0)) for rows in senders]
+    blocks = list(robust._blocks_of_rows(20, parts, most))
+    assert [row for block in blocks for row in range(block.start, block.stop)] == [*range(20)]
+    for block in blocks:
+        held = sum(rows is None or row in rows for rows in senders for row in range(block.start, block.stop))
+        assert held <= most or block.stop == block.start + 1

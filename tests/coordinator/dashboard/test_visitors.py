@@ -126,10 +126,14 @@ def test_older_tls_is_not_spoken(tmp_path):
 
 
 class Fickle(Visitors):
-    """Lets a visitor through the guard, and no further."""
+    """Takes a visitor's role away after it has been granted so often in a request; the guard asks first."""
+
+    def __init__(self, granted):
+        super().__init__(None)
+        self.granted = granted
 
     def visitor(self, scope):
-        if scope.setdefault("asked", 0):
+        if scope.setdefault("asked", 0) == self.granted:
             raise ForbiddenError("your role has been taken away")
         scope["asked"] += 1
         return super().visitor(scope)
@@ -139,9 +143,21 @@ def test_a_role_that_is_taken_away_behind_the_guard_is_refused_too(tmp_path):
     async def main():
         async with coordinator(tmp_path) as lab:
             task_id = await lab.create()
-            async with dashboard(lab.admin, visitors=Fickle(None)) as visitor:
+            async with dashboard(lab.admin, visitors=Fickle(1)) as visitor:
                 for answer in (await visitor.get("/"), await visitor.post(f"/tasks/{task_id}/pause")):
                     assert (answer.status, answer.text) == (403, "your role has been taken away\n")
                     assert "content-security-policy" in answer.headers
+
+    asyncio.run(main())
+
+
+def test_a_role_that_is_taken_away_while_the_form_is_under_way_changes_nothing(tmp_path):
+    async def main():
+        async with coordinator(tmp_path) as lab:
+            task_id = await lab.create()
+            async with dashboard(lab.admin, visitors=Fickle(2)) as visitor:
+                token = (await visitor.get(f"/tasks/{task_id}")).token
+                assert (await visitor.post(f"/tasks/{task_id}/pause", token)).status == 403
+                assert (await lab.task(task_id)).state == TASK_STATE_RUNNING
 
     asyncio.run(main())

@@ -6,6 +6,7 @@ import random
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from coordinator.errors import NoAdmissionError
 from coordinator.evidence.anybody import Anybody
 from coordinator.evidence.certificates import Certificates
 from coordinator.model.caller import CALLER, Caller
@@ -225,5 +226,29 @@ def test_a_bit_changed_in_an_admission_makes_it_none(tmp_path):
                 changed = Admission(message=bytes(data[:64]), signature=bytes(data[64:]))
                 assert await reason_of(opened, admission=changed) == REJECTION_REASON_ADMISSION_NEEDED
             assert await assignment_of(opened, admission)
+
+    asyncio.run(run())
+
+
+def test_an_admission_that_is_asked_for_while_the_round_ends_is_refused_and_harms_nobody(tmp_path):
+    async def late(opened, key, turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await Holder(opened, b"").admission(key)
+
+    async def run():
+        async with lab(tmp_path, Anybody()) as opened:
+            await opened.create()
+            key = await Holder(opened).key()
+            places = [await assignment_of(opened, await Holder(opened, b"").admission(key)) for _ in range(3)]
+            for number, place in enumerate(places[:2]):
+                await opened.upload(place, tools.make_contribution(number))
+            last = opened.upload(places[2], tools.make_contribution(2))
+            asked = [late(opened, key, 3 * number) for number in range(40)]
+            _, *answers = await asyncio.gather(last, *asked, return_exceptions=True)
+            assert opened.coordinator.failure is None
+            assert NoAdmissionError in {type(answer) for answer in answers}
+            assert {type(answer) for answer in answers} <= {NoAdmissionError, Admission}
+            assert await Holder(opened).key() != key
 
     asyncio.run(run())

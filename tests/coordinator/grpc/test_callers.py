@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from coordinator.bench.relay import relay
 from coordinator.grpc.callers import _address
+from coordinator.grpc.server import REFLECTIONS
 from coordinator.model.limits import AddressLimits
 from fedau2.v1.device_pb2 import CheckInRequest
 from fedau2.v1.device_pb2_grpc import DeviceServiceStub
@@ -70,6 +71,16 @@ def test_calls_for_health_and_reflection_count_too(tmp_path):
                 watch.cancel()
             while await ended(reflection.ServerReflectionInfo(iter([listing]))) != "OK":
                 await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+def test_a_reflection_stream_ends_after_some_requests(tmp_path):
+    async def run():
+        async with tools.open_lab(tmp_path / "state", "grpc") as lab, insecure(lab.link.devices_address) as channel:
+            listing = reflection_pb2.ServerReflectionRequest(list_services="")
+            call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([listing] * 100))
+            assert len([answer async for answer in call]) == REFLECTIONS
 
     asyncio.run(run())
 

@@ -109,3 +109,15 @@ def test_an_address_that_has_used_up_all_open_files_does_not_keep_others_out(too
         code, errors = process.end(process.child.terminate)
     assert code == 0
     assert "calls of 127.0.0.2 are turned away: limit connections" in errors
+
+
+def test_a_number_that_is_no_socket_any_more_is_left_alone(tmp_path, monkeypatch):
+    connections = Connections([1], MOST, lambda address, count: None)
+    connections.look()
+    with (tmp_path / "file").open("w") as file:
+        monkeypatch.setattr(connections, "_listed", lambda: ({}, [file.fileno()]))
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(5):
+            assert not connections.look()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        file.write("still open")
