@@ -138,7 +138,7 @@ def _blocks(length: int, values: int) -> Iterator[slice]:
 
 
 def _blocks_of_rows(length: int, sent: Sequence[_Part], most: int) -> Iterator[slice]:
-    """Divides rows into blocks of which clients sent at most `most` in all, or else of one row."""
+    """Divides rows into blocks of one row, or of more as long as clients sent at most `most` of them in all."""
     counts = np.full(length, sum(part.rows is None for part in sent), np.int64)
     for part in sent:
         if part.rows is not None:

@@ -100,7 +100,7 @@ def _lent(descriptor: int) -> Iterator[socket.socket]:
     It is not a copy: if the number has become a file of SQLite meanwhile, to close a copy would give its locks back.
 
     Raises:
-        OSError: it is no socket any more.
+        OSError: it is not a socket any more.
     """
     connection = socket.socket(fileno=descriptor)
     try:

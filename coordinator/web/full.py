@@ -1,4 +1,4 @@
-"""What a server says when it cannot take connections, because all files that it may open are in use."""
+"""Logs that a server cannot take connections, because all files that it may open are in use."""
 
 import asyncio
 import errno
