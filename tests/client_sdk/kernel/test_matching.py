@@ -47,7 +47,7 @@ def published(values, members):
         matcher = matching.Matcher.of(PLAN, Published.of(PLAN, tensors))
         found = matching.match_one(matcher, values, members, 1).statistics
         mean = {name: value[0].double().numpy() / USERS for name, value in found.items()}
-        tensors = dict(statistics.stepped(task, tensors, mean, USERS))
+        tensors = dict(statistics.stepped(task, tensors, mean, {}, USERS))
     return tensors
 
 

@@ -67,7 +67,7 @@ def statistic_of_no_matching(bundle):
 
 def statistic_of_another_shape(bundle):
     """No step of the server could use it."""
-    with_statistics(bundle, means=[5], moments=[5, 5])
+    with_statistics(bundle, means=[5], moments=[5, 5], scale=[2])
     bundle.manifest.required_features.append("matching")
     numbers = {"frequencies": 4, "bandwidth": 1, "weight": 1, "rate": 0.1, "minimum": 1, "ridge": 0.1}
     bundle.manifest.plan.matchings.add(name="m", attribute="age", classes=["a", "b"], protects=["user"], **numbers)

@@ -76,9 +76,10 @@ def test_of_too_many_requests_on_their_way_the_oldest_are_cut_off_and_devices_ar
     asyncio.run(run())
 
 
-async def until_refused(channel):
-    while True:  # until the calls that wait have come
-        await DeviceServiceStub(channel).CheckIn(CheckInRequest(population="movies"), timeout=20)
+async def under_way(limits, address, count):
+    """Waits until so many calls of an address have come."""
+    while (use := limits._known(address)) is None or use.calls < count:
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("call", ["request", "health", "reflection"])
@@ -92,15 +93,17 @@ def test_a_call_that_waits_counts_before_it_has_a_request(tmp_path, call):
         return stalled(channel, path)
 
     async def run():
-        async with tools.open_lab(tmp_path, "grpc", limits=AddressLimits(calls=2)) as lab:
+        limits = AddressLimits(calls=2)
+        async with tools.open_lab(tmp_path, "grpc", limits=limits) as lab:
             await lab.create()
             async with (
                 relay(lab.link.devices_address, "127.0.0.2") as address,
                 grpc.aio.insecure_channel(address) as channel,
             ):
                 waiting = [await begin(channel) for _ in range(2)]
+                await under_way(limits, "127.0.0.2", 2)
                 with pytest.raises(grpc.aio.AioRpcError, match="too many calls of this network address"):
-                    await until_refused(channel)
+                    await DeviceServiceStub(channel).CheckIn(CheckInRequest(population="movies"), timeout=20)
                 for each in waiting:
                     each.cancel()
                 assert (await lab.check_in()).WhichOneof("result")

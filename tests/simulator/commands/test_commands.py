@@ -97,7 +97,7 @@ def test_every_name_of_the_lists_is_taken(capsys):
 
     for row in printed(capsys, "list", "presets", "--json"):
         assert Config.of({"plan.model.name": row["model"]}, preset(row["preset"], row["model"]))
-    assert len(printed(capsys, "list", "models", "--json")) == 3
+    assert len(printed(capsys, "list", "models", "--json")) == 5
 
 
 @pytest.mark.parametrize(

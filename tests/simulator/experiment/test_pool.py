@@ -40,8 +40,8 @@ def test_runs_report_and_a_failed_one_leaves_the_others_alone(tmp_path):
     assert list(done) == ["unknown", "works"]
     assert done["works"].metrics["round"] == 2
     assert done["works"].metrics["configuration"] == SMALL.document()
-    assert heard["works"].phases == [("training", 2, 0), ("attacking", 12, 0)]
-    assert heard["works"].parts == 2 + 12
+    assert heard["works"].phases == [("training", 2, 0), ("attacking", 232, 0)]
+    assert heard["works"].parts == 2 + 232
     assert done["unknown"].metrics is None
     assert done["unknown"].error.startswith("ConfigError: synthetic has no attribute 'age'")
 
