@@ -79,8 +79,12 @@ def test_a_reflection_stream_ends_after_some_requests(tmp_path):
     async def run():
         async with tools.open_lab(tmp_path / "state", "grpc") as lab, insecure(lab.link.devices_address) as channel:
             listing = reflection_pb2.ServerReflectionRequest(list_services="")
-            call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([listing] * 100))
-            assert len([answer async for answer in call]) == REFLECTIONS
+            call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
+            for _ in range(REFLECTIONS):
+                await call.write(listing)
+                assert (await call.read()).HasField("list_services_response")
+            assert await call.read() is grpc.aio.EOF
+            assert await call.code() is grpc.StatusCode.OK
 
     asyncio.run(run())
 
