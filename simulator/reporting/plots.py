@@ -125,7 +125,7 @@ def plot_leakage(runs: Mapping[str, Mapping[str, float]], attribute: str, chance
         axes.grid(visible=True, axis="x", alpha=0.25)
         axes.grid(visible=False, axis="y")
         axes.set_xlim(min(chance, axes.dataLim.xmin) - 0.04, 1.06)
-        axes.set_xlabel("balanced accuracy: further left leaks less; filled markers are beyond shuffled labels")
+        axes.set_xlabel("balanced accuracy: further left leaks less;\nfilled markers are beyond shuffled labels")
         legend_below(axes, 2)
 
 
