@@ -1,20 +1,17 @@
 """The HTTP server of the dashboard."""
 
 import asyncio
-import logging
 import ssl
 import time
-from typing import Any, Self
+from typing import Self
 
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from coordinator.dashboard.app import Dashboard
 from coordinator.dashboard.visitors import CERTIFIED, common_name
-from coordinator.grpc.server import GRACE
 from coordinator.grpc.tls import Tls
 from coordinator.web.connections import Connection
-from coordinator.web.server import WebServer
+from coordinator.web.server import WebServer, configured
 
 MOST = 200
 """Most connections. A request over another one is answered with the HTTP status 503."""
@@ -50,38 +47,9 @@ class DashboardServer(WebServer):
             CoordinatorError: the address cannot be served on.
             SettingError: the certificate cannot be used.
         """
-        config = uvicorn.Config(
-            dashboard.app(),
-            http=_Connection,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level=logging.ERROR,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST,
-            timeout_graceful_shutdown=int(GRACE),
-            timeout_notify=0,
-            callback_notify=lambda: server._cut_off(),
-            **_secured(tls),
-        )
-        config.load()
+        config = configured(dashboard.app(), _Connection, MOST, tls)
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
         server = cls(config, listen, time.monotonic)
         await server._begin(config)
         return server
-
-
-def _secured(tls: Tls | None) -> dict[str, Any]:
-    if tls is None:
-        return {}
-    tls.check()
-    return {
-        "ssl_certfile": tls.certificate,
-        "ssl_keyfile": tls.key,
-        "ssl_ca_certs": str(tls.client_authorities),
-        "ssl_cert_reqs": ssl.CERT_REQUIRED,
-    }

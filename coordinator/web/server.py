@@ -40,6 +40,7 @@ class WebServer:
     def __init__(self, config: uvicorn.Config, address: str, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._server = uvicorn.Server(config)
+        config.callback_notify = self._cut_off
         self._path = addresses.unix_path(address)
         try:
             self._socket = sockets.bound(address)
@@ -70,25 +71,8 @@ class WebServer:
         Raises:
             CoordinatorError: the address cannot be served on, or the certificate cannot be used.
         """
-        config = uvicorn.Config(
-            open_to(origins, Calls(methods.DEVICE, answers)),
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level=logging.ERROR,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST,
-            timeout_keep_alive=300,
-            timeout_graceful_shutdown=int(GRACE),
-            timeout_notify=0,
-            callback_notify=lambda: server._cut_off(),
-            **_secured(tls),
-        )
-        config.load()
+        app = open_to(origins, Calls(methods.DEVICE, answers))
+        config = configured(app, Connection, MOST, tls, timeout_keep_alive=300)
         server = cls(config, listen, clock)
         await server._begin(config)
         return server
@@ -118,6 +102,40 @@ class WebServer:
             connection.transport.abort()
         if self._path is not None:
             Path(self._path).unlink(missing_ok=True)
+
+
+def configured(app: Any, http: type[Connection], most: int, tls: Tls | None, **more: Any) -> uvicorn.Config:  # noqa: ANN401
+    """Makes the configuration of a server, which logs no calls and names no software.
+
+    Args:
+        app: an ASGI application.
+        http: class of its connections.
+        most: connections; a call over another one is answered with the HTTP status 503.
+        tls: files of the address; None: plaintext.
+        more: further settings of uvicorn.
+
+    Raises:
+        SettingError: the certificate cannot be used.
+    """
+    config = uvicorn.Config(
+        app,
+        http=http,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level=logging.ERROR,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=most,
+        timeout_graceful_shutdown=int(GRACE),
+        timeout_notify=0,
+        **more,
+        **_secured(tls),
+    )
+    config.load()
+    return config
 
 
 def _secured(tls: Tls | None) -> dict[str, Any]:
