@@ -28,9 +28,7 @@ draw = draws.contrasts
 DRAW = DRAW_CONTRASTS
 
 
-def prepare(shared: Tensors) -> Tensors:
-    """Turns the items' vectors, (latent, items), so that scoring is a product of a vector and a matrix."""
-    return {"item_vector": shared["item_vector"].T.contiguous()}
+prepare = products.prepare
 
 
 def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:

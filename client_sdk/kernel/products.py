@@ -6,6 +6,7 @@ from torch import Tensor
 
 from client_sdk.kernel import grouped, losses
 from client_sdk.kernel.batch import Batch
+from client_sdk.kernel.contract import Tensors
 
 
 class Products(NamedTuple):
@@ -22,6 +23,11 @@ class Products(NamedTuple):
     items: Tensor
     users: Tensor
     biases: Tensor
+
+
+def prepare(shared: Tensors) -> Tensors:
+    """Turns the items' vectors, (latent, items), so that scoring is a product of a vector and a matrix."""
+    return {"item_vector": shared["item_vector"].T.contiguous()}
 
 
 def cross_entropy(table: Tensor, users: Tensor, batch: Batch, biases: Tensor | None = None) -> Products:
