@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import grpc
 import numpy as np
 
+from coordinator.bench.connected import Connected
 from coordinator.bench.processes import Server
 from coordinator.bench.workload import Payload
 from coordinator.errors import BenchError
 from fedau2.v1.device_pb2 import CheckInRequest, CheckInResponse
-from fedau2.wire import addresses
 
 IN_FLIGHT = 64
 """Calls that are under way at the same time."""
@@ -24,21 +23,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Phone:
+class Phone(Connected):
     """A device's calls over one connection. Messages are serialised beforehand, which keeps the load itself cheap."""
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(*addresses.channel(address))  # a connection of its own
+        super().__init__(address)
         self._check_in: Any = self._channel.unary_unary("/fedau2.v1.DeviceService/CheckIn", None, None)
         self._upload: Any = self._channel.stream_unary("/fedau2.v1.DeviceService/UploadContribution", None, None)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._channel.close(None)
 
     async def check_in(self, population: str) -> bytes:
         """Checks in, and returns the id of the new assignment.

@@ -1,22 +1,20 @@
 """A device that comes once, over a connection of its own, as a user's phone does."""
 
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import grpc
-
+from coordinator.bench.connected import Connected
 from coordinator.bench.workload import Payload
 from coordinator.errors import BenchError
 from fedau2.v1.device_pb2 import Admission, AdmitRequest, CheckInRequest
 from fedau2.v1.device_pb2_grpc import DeviceServiceStub
-from fedau2.wire import addresses, blind
+from fedau2.wire import blind
 
 PATIENCE = 60.0
 """Most seconds that a device waits for an answer."""
 
 
-class Visitor:
+class Visitor(Connected):
     """Takes part once.
 
     Args:
@@ -29,17 +27,9 @@ class Visitor:
     """
 
     def __init__(self, address: str, population: str, token: bytes) -> None:
-        self._channel = grpc.aio.insecure_channel(*addresses.channel(address))
+        super().__init__(address)
         self._stub, self._population, self._token = DeviceServiceStub(self._channel), population, token
         self.seconds = 0.0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._channel.close(None)
 
     async def place(self) -> bytes:
         """Gets admitted and checks in; returns the id of the assignment.
