@@ -14,7 +14,7 @@ class Callers:
     """Lets calls through, within the limits of their network addresses.
 
     Args:
-        limited: gives the limits, or raises `StoppedError` while the coordinator starts; None: no call is limited yet.
+        limited: gives the limits; None while the coordinator starts, when no call is limited.
     """
 
     def __init__(self, limited: Callable[[], Limited | None]) -> None:
