@@ -41,7 +41,7 @@ def run(
         preset: a method by name, below `config`; only for settings by path.
         data: the data set itself, or the folder where it is, see `load_dataset`; None: the usual places. The name of a
             data set that is given need not be in settings by path.
-        attacks: `full`, `quick` (in at most 4 splits) or `none`.
+        attacks: `full`, `quick` (in at most 4 splits, of 4,000 users) or `none`.
         keep: `model` keeps the shared tensors, `state` also those of every user, and `none` nothing.
         progress: `bars` shows bars in a terminal or notebook, and None nothing. An object needs the methods
             `start(what, total, done)` and `advance(text)`.

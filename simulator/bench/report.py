@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from simulator.bench import workers as threads
+from simulator.bench.engines import Interactions
 from simulator.bench.workloads import (
     NAIVE,
     FleetCost,
-    Interactions,
     PaperWorkload,
     Ratios,
     fleet,
@@ -61,6 +62,22 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
     }
     if out is not None:
         out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+
+
+def workers(data_dir: Path | None, out: Path | None, quick: bool, number: int, console: Console) -> None:
+    """Measures rounds of several threads beside rounds of one, and prints them.
+
+    Args:
+        data_dir: folder of MovieLens 100K; without it the data is synthetic.
+        out: JSON file for the results; None writes no file.
+        quick: true for fewer repeats.
+        number: number of threads to compare with one.
+        console: prints the table.
+    """
+    interactions, labels, items, _ = _data(data_dir)
+    gains = threads.report((interactions, labels, items), number, 3 if quick else 15, console)
+    if out is not None:
+        out.write_text(json.dumps(list(map(asdict, gains)), indent=2) + "\n", "utf-8")
 
 
 def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:

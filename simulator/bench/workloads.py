@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +18,28 @@ from client_sdk.kernel.operations import Operations
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.plan import LocalPlan
 from client_sdk.protocol.values import PrivateState
-from export.bundle import Bundle, build
+from export.bundle import build
 from export.plan.message import plan_of
 from fedau2.v1.task_pb2 import Plan
 from fedau2.wire import blobs, manifest
 from simulator.bench import naive
+from simulator.bench.engines import (
+    CLASSES,
+    Interactions,
+    cohort_of,
+    engine_of,
+    kernels,
+    names_of,
+    population_of,
+)
 from simulator.bench.naive import Sample
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.kernels import KernelName, choose
-from simulator.population.population import Population
 
 SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """Widths of the small workload: an MLP 64-32-16-1 on user and item vectors of 32, without an adversary."""
-
-Interactions = Sequence[NDArray[np.int64]]
-_CLASSES = ("M", "F")
-_GENDER = {"attribute": "gender", "classes": _CLASSES}
 
 NAIVE: dict[str, Callable[[int], naive.Model]] = {
     "fedncf": naive.FedNCF,
@@ -69,11 +72,6 @@ class Ratio:
 
 Ratios = dict[KernelName, Ratio]
 """The comparison with each kernel of this machine."""
-
-
-def kernels() -> list[KernelName]:
-    """The kernels to measure: the native one where it is installed."""
-    return ["torch", "native"] if find_spec("fedau2_native") else ["torch"]
 
 
 def alternate(
@@ -113,15 +111,15 @@ class PaperWorkload:
     def __init__(
         self, model: str, interactions: Interactions, labels: NDArray[np.int64], items: int, *, copies: bool = False
     ) -> None:
-        attribute = [_CLASSES[label] for label in labels]
-        bundle, first = _population(interactions, attribute, items, model)
+        attribute = [CLASSES[label] for label in labels]
+        bundle, first = population_of(interactions, attribute, items, model)
         populations = [first, *(replace(first, state=first.take(np.arange(len(first)))) for _ in kernels()[1:])]
         self._engines = {
-            kernel: _engine(bundle, population, kernel)
+            kernel: engine_of(bundle, population, kernel)
             for kernel, population in zip(kernels(), populations, strict=True)
         }
         self._loop = naive.NaiveRound(NAIVE[model](items), items, labels, copies=copies)
-        self._members, self._interactions = _cohort(len(interactions), 94, 1), interactions
+        self._members, self._interactions = cohort_of(len(interactions), 94, 1), interactions
 
     def training(self, repeats: int) -> Ratios:
         """Measures training and the sum of contributions, without the server's step."""
@@ -137,18 +135,6 @@ class PaperWorkload:
         members = self._members
         ways = {kernel: partial(ours, engine, members) for kernel, engine in self._engines.items()}
         return alternate(lambda: loop(members, self._interactions), ways, len(members), repeats)
-
-
-def _population(
-    interactions: Interactions, attribute: Sequence[str], items: int, model: str = "fedncf"
-) -> tuple[Bundle, Population]:
-    bundle = build(model, _names(items), plan_of(model, {"adversaries": [_GENDER]}), 0)
-    return bundle, Population.create(bundle.manifest, 0, interactions, {"gender": attribute})
-
-
-def _engine(bundle: Bundle, population: Population, kernel: KernelName = "auto") -> BatchedEngine:
-    checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-    return BatchedEngine(bundle.manifest, checkpoint, population, kernel=kernel)
 
 
 def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratios:
@@ -171,12 +157,8 @@ def _tensors(step: Samples) -> Sample:
     return torch.from_numpy(step.items), torch.from_numpy(step.labels)
 
 
-def _names(items: int) -> list[str]:
-    return [str(item) for item in range(items)]
-
-
 def _small_task(items: int, plan: Plan) -> Task:
-    bundle = build("fedncf", _names(items), plan, 0, SMALL)
+    bundle = build("fedncf", names_of(items), plan, 0, SMALL)
     return Task.load(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)))
 
 
@@ -196,7 +178,7 @@ def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
     rng = np.random.default_rng(0)
     lengths = np.minimum(rng.geometric(1 / 100, max(sizes)) + 5, items // 4)
     interactions = [np.sort(rng.choice(items, n, replace=False)) for n in lengths]
-    engine = _engine(*_population(interactions, rng.choice(["M", "F"], len(lengths)).tolist(), items))
+    engine = engine_of(*population_of(interactions, rng.choice(["M", "F"], len(lengths)).tolist(), items))
     costs = {}
     for size in sizes:
         members = np.arange(size)
@@ -224,12 +206,12 @@ class FleetCost:
 
 def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_once: int, rounds: int) -> FleetCost:
     """Measures rounds of SDK instances in this process and a coordinator in another, after a warm-up round."""
-    bundle, population = _population(interactions, [_CLASSES[label] for label in labels], items)
+    bundle, population = population_of(interactions, [CLASSES[label] for label in labels], items)
     with tempfile.TemporaryDirectory() as folder:
         process = CoordinatorProcess(Path(folder) / "coordinator")
         engine = FleetEngine.start(process.connect, bundle, population, at_once, rounds + 1)
         try:
-            cohorts = [np.arange(at_once) if at_once == len(population) else _cohort(len(population), at_once, r)
+            cohorts = [np.arange(at_once) if at_once == len(population) else cohort_of(len(population), at_once, r)
                        for r in range(rounds + 1)]  # fmt: skip
             engine.train_round(cohorts[0])
             start = time.perf_counter(), time.process_time(), process.cpu_seconds()
@@ -241,7 +223,3 @@ def fleet(interactions: Interactions, labels: NDArray[np.int64], items: int, at_
     clock, device, coordinator = (b - a for a, b in zip(start, end, strict=True))
     sessions = at_once * rounds
     return FleetCost(at_once, 1e3 * device / sessions, 1e3 * coordinator / sessions, sessions / clock)
-
-
-def _cohort(clients: int, size: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).choice(clients, size, replace=False)

@@ -1,4 +1,4 @@
-"""`fedau2-sim bench`: measures what a client costs, or a round of many devices at once."""
+"""`fedau2-sim bench`: measures what a client costs, a round of many devices at once, or several threads."""
 
 import argparse
 from pathlib import Path
@@ -20,6 +20,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fleet", type=_number, metavar="N", help="only this: N devices at once in one round over gRPC"
     )
+    parser.add_argument(
+        "--workers", type=_number, metavar="N", help="only this: N threads of the batched engine beside one"
+    )
     parser.add_argument("--sums", choices=("plain", "secure"), help="sums of --fleet (plain)")
     parser.add_argument("--items", type=_number, metavar="N", help="items of --fleet (1682)")
     parser.set_defaults(command=_bench)
@@ -32,16 +35,20 @@ def _number(text: str) -> int:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> None:
-    alone = options.fleet is None
-    if alone and (options.sums or options.items):
+    fleet, workers = options.fleet, options.workers
+    if fleet and workers:
+        raise ConfigError("--fleet and --workers are two measurements: give one of them")
+    if fleet is None and (options.sums or options.items):
         raise ConfigError("--sums and --items are of a fleet: say how many devices it has")
-    if options.sums == "secure" and options.fleet < policy.LEAST_MINIMUM:
+    if options.sums == "secure" and fleet < policy.LEAST_MINIMUM:
         raise ConfigError(f"secure sums are of at least {policy.LEAST_MINIMUM} devices")
     from simulator.bench import crowd, report  # here, because PyTorch takes seconds to load
     from simulator.experiment import resources
 
     resources.prepare()
-    if alone:
+    if workers:
+        report.workers(options.data_dir, options.out, options.quick, workers, console)
+    elif fleet is None:
         report.report(options.data_dir, options.out, options.quick, console)
     else:
-        crowd.report(options.fleet, options.sums == "secure", options.items or crowd.ITEMS, console)
+        crowd.report(fleet, options.sums == "secure", options.items or crowd.ITEMS, console)

@@ -27,7 +27,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--attacks",
         choices=["none", "quick", "full"],
         default="full",
-        help="full makes all attacks in all --attack-splits, and quick in at most 4 of them (%(default)s)",
+        help="full makes all attacks in all --attack-splits, and quick in at most 4 of them, on at most 4,000 users "
+        "(%(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     parser.add_argument(

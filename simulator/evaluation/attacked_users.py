@@ -49,18 +49,19 @@ def expect_finite(features: NDArray[np.floating[Any]], users: NDArray[np.int64])
         )
 
 
-def sample(labels: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:
+def sample(labels: NDArray[np.int64], classes: int, seed: int, most: int | None = None) -> NDArray[np.int64]:
     """Draws the users of known class who are attacked: all of them, or as many of a class as it may have.
 
     Args:
         labels: class numbers, (users,); a user with -1 is left out.
         classes: number of classes.
         seed: of the sample.
+        most: number of users that are attacked at most; None: `MOST_USERS`.
 
     Returns:
         Their numbers, in order.
     """
-    most = MOST_USERS // classes
+    most = (MOST_USERS if most is None else most) // classes
     rng = np.random.default_rng([seed, most])
     users = [np.flatnonzero(labels == number) for number in range(classes)]
     drawn = [rng.choice(rows, most, replace=False) if len(rows) > most else rows for rows in users]

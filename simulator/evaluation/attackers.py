@@ -72,6 +72,7 @@ def attack(
     classes: int = 2,
     splits: int = 40,
     workers: int = 1,
+    most: int | None = None,
     tested: NDArray[np.bool_] | None = None,
     notify: Callable[[], None] = lambda: None,
 ) -> AttackResult:
@@ -85,6 +86,7 @@ def attack(
         classes: number of classes.
         splits: number of random splits of the attack; each permutation of the null has at most `NULL_SPLITS` of them.
         workers: number of processes; the result does not depend on it.
+        most: number of users that are attacked at most; None: `attacked_users.MOST_USERS`.
         tested: True for the users whose class is guessed, (users,), from all others and some of them; None: everybody.
         notify: called after each of `trials(splits)` splits.
 
@@ -94,7 +96,7 @@ def attack(
     """
     names = [str(number) for number in range(classes)]
     attacked_users.expect_enough(labels if tested is None else np.where(tested, labels, -1), names)
-    users = attacked_users.sample(labels, classes, seed)
+    users = attacked_users.sample(labels, classes, seed, most)
     inputs, labels = features[users].astype(np.float64), labels[users]
     attacked_users.expect_finite(inputs, users)
     tested = None if tested is None else tested[users]

@@ -14,7 +14,7 @@ from simulator.evaluation import attacked_states
 from simulator.evaluation.attack_results import AttackResult
 from simulator.evaluation.attacked_outputs import OUTPUTS
 from simulator.evaluation.attacked_states import AttackedStates
-from simulator.evaluation.attacked_users import MOST_USERS, sample
+from simulator.evaluation.attacked_users import sample
 from simulator.evaluation.attackers import ATTACKERS, attack, trials
 from simulator.experiment import assembly, attacking_public, seen_sums
 from simulator.experiment.asked import Asked
@@ -57,8 +57,8 @@ def parts(trained: Trained, asked: Asked, notify: Callable[[], None]) -> list[Pa
         if not hidden and _has_uploads(trained, name):
             attacks.append(Part(f"{prefix}{UPLOADS}", partial(_on_uploads, trained, name, prefix, asked.seed)))
         states, everybody = of_all, attribute
-        if len(attribute.labels) > MOST_USERS:  # the attack's own sample, drawn before the states are computed
-            users = sample(attribute.labels, len(attribute.classes), asked.seed)
+        if len(attribute.labels) > asked.users:  # the attack's own sample, drawn before the states are computed
+            users = sample(attribute.labels, len(attribute.classes), asked.seed, asked.users)
             states = cache(partial(_states, trained, users))
             attribute = Attribute(attribute.classes, attribute.labels[users])
         attacks += _on_states(states, attribute, prefix, asked, notify)

@@ -41,7 +41,7 @@ def on_outputs(
     """Attacks an output of the measured state: the most that a linear family reads; see `attackers.attack`."""
     split, classes = trained.evaluation.split, len(attribute.classes)
     scorer, items = trained.measured.scorer(trained.evaluation), trained.bundle.manifest.items
-    users = attacked_users.sample(attribute.labels, classes, asked.seed)
+    users = attacked_users.sample(attribute.labels, classes, asked.seed, asked.users)
     features = Outputs(scorer, users, split.seen, split.train, items).features(name)
     largest = _largest(features, attribute.labels[users], LIGHT, classes, asked, notify)
     found = _figures(name, {"bacc": largest.bacc, "auc": largest.auc})

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -148,10 +149,15 @@ def test_a_metric_knows_its_attack(key, part):
     assert attacked.part_of(key) == part
 
 
+def _everybody(labels, classes, seed, most):
+    return np.arange(len(labels))
+
+
 def test_of_many_users_only_the_state_of_those_who_are_attacked_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr("simulator.evaluation.attacked_users.MOST_USERS", 40)
-    sampled = run.run(CONFIG, tmp_path / "sampled", None, Quiet())
-    monkeypatch.setattr("simulator.experiment.attacking.MOST_USERS", 40)
+    monkeypatch.setattr("simulator.experiment.asked.MOST_USERS", 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(attacking, "sample", _everybody)  # so that the attack draws its users
+        sampled = run.run(CONFIG, tmp_path / "sampled", None, Quiet())
     states, computed = attacking.AttackedStates.of, []
     monkeypatch.setattr(
         attacking.AttackedStates, "of", lambda *given: (computed.append(len(given[2])), states(*given))[1]
