@@ -96,6 +96,11 @@ class UnmaskerError(CoordinatorError):
         super().__init__(message)
         self.code = code
 
+    @property
+    def loses_round(self) -> bool:
+        """True if the unmasker will never open the round: its key is gone, or it was opened for something else."""
+        return self.code in ("ABORTED", "ALREADY_EXISTS")
+
 
 class BundleFolderError(CoordinatorError):
     """A folder is not a bundle, one of its blobs is missing, or a bundle cannot be written there."""

@@ -58,24 +58,32 @@ def main() -> None:
             pool.apply(_measure, (members, width, options.noise))
 
 
-def _measure(members: int, width: int, noise: float) -> None:
+def _measure(count: int, width: int, noise: float) -> None:
     with tempfile.TemporaryDirectory() as name, closing(_unmasker(Path(name) / "state")) as unmasker:
         task = _task(unmasker.books.keys.public.identity, width, noise)
-        before, request = _resident(), _request(unmasker, task, members)
+        before, request = _resident(), _request(unmasker, task, count)
         openings, spent = _resident(), [time.process_time()]
         key = unmasker.begin_sum(request)
         spent.append(time.process_time())
-        summed = summing.add_up(request, key, unmasker.books.keys, lambda: None)
+        members = summing.open_members(request, key, unmasker.books.keys, _check)
         spent.append(time.process_time())
-        opened = unmasker.settle_sum(request, summed).HasField("opened")
+        refused = unmasker.claim_sum(request, members)
         spent.append(time.process_time())
-        assert opened, "the sum was not opened"
+        answer = summing.add_up(request, key, members, _check)
+        spent.append(time.process_time())
+        unmasker.settle_sum(request, members, answer)
+        spent.append(time.process_time())
+        assert refused is None, "the sum was not opened"
     words, peak = Layout.of(task).size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    books = spent[1] - spent[0] + spent[3] - spent[2]
-    report, target = 1000 * (spent[3] - spent[0]) / members, 1 + 5e-6 * words
-    cells = [f"{report:.2f}", f"{target:.2f}", f"{1000 * books / members:.3f}"]
+    times = np.diff(spent) * 1000 / count
+    report, target, books = times.sum(), 1 + 5e-6 * words, times[::2].sum()
+    cells = [f"{report:.2f}", f"{target:.2f}", f"{books:.3f}"]
     cells += [f"{openings - before:.1f}", f"{peak - openings:.1f}"]
-    print(f"| {members:,} | {words:,} | {' | '.join(cells)} |", flush=True)
+    print(f"| {count:,} | {words:,} | {' | '.join(cells)} |", flush=True)
+
+
+def _check() -> None:
+    """Somebody waits for the answer."""
 
 
 def _unmasker(path: Path) -> Unmasker:

@@ -13,7 +13,7 @@
     - RevokedError            FAILED_PRECONDITION  the holder has been revoked
     - TakenError              ALREADY_EXISTS       the key or the evidence belongs to another holder
     - DifferentRoundError     ALREADY_EXISTS       the round was opened for something else
-    - RoundClosedError        FAILED_PRECONDITION  the round has no key any more
+    - RoundClosedError        ABORTED              the round has no key any more
     - DifferentSumError       ALREADY_EXISTS       the one sum of the round was opened, and it was another
     - SmallSumError           FAILED_PRECONDITION  a sum has fewer members than its policy asks for
     - ForgottenError          FAILED_PRECONDITION  a restored unmasker does not know who took part in the task
@@ -101,7 +101,7 @@ class DifferentRoundError(RefusalError):
 class RoundClosedError(RefusalError):
     """The round is closed, or a later round of the task was opened. Its key is gone."""
 
-    code = Status.FAILED_PRECONDITION
+    code = Status.ABORTED
 
 
 class DifferentSumError(RefusalError):

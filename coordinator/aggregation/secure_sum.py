@@ -64,15 +64,15 @@ class SecureSum:
         """Returns the head of the sum of masked vectors, packed, as the unmasker needs it."""
         return packing.pack(self._total[self._layout.head], self._policy.modulus_bits)
 
-    def open(self, masks: NDArray[np.uint32], rows: NDArray[np.bool_]) -> None:
+    def open(self, masks: NDArray[np.uint32], closed: NDArray[np.bool_]) -> None:
         """Takes the sum of the masks off the sum of masked vectors, and sets to 0 what stays closed.
 
         Args:
             masks: of shape (layout.size,), modulo 2^b, with 0 in every closed place.
-            rows: True for the catalogue rows that stay closed, of shape (items,).
+            closed: True for the catalogue rows and tensors that stay closed, of shape (items + tensors,).
         """
         self._total -= masks
-        self._total[closing.closed_places(self._layout, self._policy, rows)] = 0
+        self._total[closing.closed_places(self._layout, self._policy, closed)] = 0
         self._opened = True
 
     def merge(self, other: "SecureSum") -> None:
@@ -90,14 +90,15 @@ class SecureSum:
 
         With noise nobody knows who carries a tensor, so every tensor has a mean over all devices.
 
-        Rows that fewer devices than the policy's threshold touched are 0, as are untouched ones.
+        Rows that fewer devices than the policy's threshold touched are 0, as are untouched ones. Tensors that too few
+        devices carry have no mean (`closing.withheld`).
 
         Raises:
             ImplausibleSumError: the vectors cannot be those of honest devices. No step may be taken.
         """
         total = self.total()
         self._expect_plausible(total)
-        if not self._opened:  # by an unmasker, who has closed them
+        if not self._opened and not self._policy.noise_multiplier:  # an unmasker has closed them already
             closing.close(total, self._layout, closing.withheld(total, self._layout, self._policy.row_threshold))
         grids, counts = policies.grids(self._policy), self._counts(total)
         return {
@@ -144,7 +145,7 @@ class SecureSum:
         """Checks that honest vectors can have the sum.
 
         Garbage modulo 2^b leaves the quarter of the range that honest sums use in three of four words. A liar who stays
-        within all of this can at most cancel or double a round.
+        within all of this can make it many times as long: these bounds are those of vectors that all point one way.
         """
         layout, members = self._layout, self._members
         if total[: len(CANARY)].tolist() != [members * word for word in CANARY]:

@@ -19,7 +19,7 @@ class Answer:
 
     Attributes:
         members: hash of the set of contributions.
-        withheld: rows that stay closed, see `OpenedSum`.
+        withheld: rows and tensors that stay closed, see `OpenedSum`.
         masks: the packed sum of the masks.
     """
 

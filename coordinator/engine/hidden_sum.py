@@ -80,7 +80,7 @@ class HiddenSum:
             withheld: see `OpenedSum`.
         """
         words = packing.unpack(masks, self._layout.size, self._policy.modulus_bits)
-        self._total.open(words, closing.rows(withheld, self._layout.items))
+        self._total.open(words, closing.read(withheld, self._layout))
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """As `RoundSum.mean`, of a sum that has been opened."""

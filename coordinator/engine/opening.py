@@ -1,4 +1,7 @@
-"""Brings rounds with secure sums forward: fetches their keys, and has their sums opened. It never gives up."""
+"""Brings rounds with secure sums forward: fetches their keys, and has their sums opened.
+
+It gives up no round that the unmasker may still open. A round whose key is gone is skipped.
+"""
 
 import asyncio
 import logging
@@ -9,6 +12,7 @@ from contextlib import suppress
 from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_rounds import Answer
 from coordinator.engine.hidden_tasks import is_hidden
+from coordinator.engine.seen_head import SeenHead
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.unmasking import HiddenRound, Refused, Unmasker
 from coordinator.engine.watchers import Watchers
@@ -25,6 +29,12 @@ _log = logging.getLogger(__name__)
 
 FIRST, LONGEST = 0.5, 60.0
 """Seconds from a call to the unmasker that failed to the next; they double from the first to the longest."""
+
+AGAIN = 60.0
+"""Seconds from one question for the key of a collecting round to the next: it changes if the unmasker is restored."""
+
+_OTHER_KEY = "the unmasker was restored: what was sealed to the round's key before is never opened"
+"""Why a round is skipped whose contributions nobody can open any more."""
 
 _QUIET = 60.0
 """Fewest seconds between two lines of the log about a task."""
@@ -62,9 +72,13 @@ class Opener:
         self._following: set[asyncio.Task[None]] = set()
         self._keyed: dict[str, HiddenRound] = {}
         self._logged: dict[str, float] = {}
-        self._seen_lock = asyncio.Lock()
-        self._seen_known = False
-        self.seen: LogHead | None = None
+        self._asked: dict[str, float] = {}
+        self._seen = SeenHead(durability)
+
+    @property
+    def seen(self) -> LogHead | None:
+        """The newest head of the unmasker's log; None: none was seen."""
+        return self._seen.head
 
     def follow(self, task: OpenTask) -> None:
         """Looks after an open task until it is over. A task without secure sums needs nothing."""
@@ -99,14 +113,15 @@ class Opener:
         pause = FIRST
         with suppress(StoppedError):
             while (is_open := self._is_open(task)) or task.task_id in self._keyed:
-                change = self._watchers.next_change(task.task_id)
+                change, round = self._watchers.next_change(task.task_id), task.round
                 try:
                     await self._close_last(task, unmasker)
                     if is_open:
                         await self._step(task, unmasker)
-                    task.opening_error, pause, wait = "", FIRST, None
+                    task.opening_error, pause, wait = "", FIRST, AGAIN if is_open else None
                 except (UnmaskerError, BlobLostError) as error:
                     self._failed(task, error)
+                    await self._skip_if_lost(task, round, error)
                     pause, wait = min(2 * pause, LONGEST), pause
                 if is_open or wait is not None:
                     with suppress(TimeoutError):
@@ -133,6 +148,12 @@ class Opener:
             self._logged[task.task_id] = now
             _log.warning("task %s waits for the unmasker: %s", task.task_id, error)
 
+    async def _skip_if_lost(self, task: OpenTask, round: RoundMachine, error: Exception) -> None:
+        """Skips a round if nothing that was sealed to its key can be opened any more."""
+        waits = task.round is round and round.state in (ROUND_STATE_COLLECTING, ROUND_STATE_OPENING)
+        if isinstance(error, UnmaskerError) and error.loses_round and self._is_open(task) and waits:
+            await self._durability.skip(task, str(error))
+
     async def _close_last(self, task: OpenTask, unmasker: Unmasker) -> None:
         """Has the key of a round deleted that is over."""
         last = self._keyed.get(task.task_id)
@@ -141,8 +162,8 @@ class Opener:
             del self._keyed[task.task_id]
 
     async def _step(self, task: OpenTask, unmasker: Unmasker) -> None:
-        round = task.round
-        if round.state == ROUND_STATE_COLLECTING and round.locked:
+        round, asked = task.round, self._asked.get(task.task_id, -math.inf)
+        if round.state == ROUND_STATE_COLLECTING and (round.locked or self._clock() >= asked + AGAIN):
             await self._key(task, round, unmasker)
         # The key is asked for again before a sum is opened: an unmasker that was restored has another one.
         elif round.state == ROUND_STATE_OPENING and (keyed := await self._key(task, round, unmasker)):
@@ -151,19 +172,24 @@ class Opener:
     async def _key(
         self, task: OpenTask, round: RoundMachine, unmasker: Unmasker
     ) -> tuple[HiddenRound, SignedRoundKey] | None:
-        """Fetches the key of a task's open round; returns None if another round is open meanwhile."""
+        """Fetches the key of a task's open round; returns None if another round is open meanwhile, or has to be."""
         row = self._tasks.row(task.task_id)
         manifest = await asyncio.to_thread(self._served.get, row.manifest)
         hidden = HiddenRound(
             bytes.fromhex(row.task_id), row.round + row.skipped, manifest, row.checkpoint, task.spec.manifest
         )
         self._keyed[task.task_id] = hidden
-        async with self._seen_lock:
-            key, head = await unmasker.open_round(hidden, await self._newest_head(unmasker))
-            await self._see(unmasker, head)
+        async with self._seen.lock:
+            key, head = await unmasker.open_round(hidden, await self._seen.newest(unmasker.identity))
+            await self._seen.keep(unmasker.identity, head)
+        self._asked[task.task_id] = self._clock()
         if task.round is not round:
             return None
-        task.unlock(key.SerializeToString(deterministic=True))
+        data = key.SerializeToString(deterministic=True)
+        if task.round_key not in (b"", data):
+            await self._durability.skip(task, _OTHER_KEY)
+            return None
+        task.unlock(data)
         return hidden, key
 
     async def _open(
@@ -178,6 +204,9 @@ class Opener:
                 self._durability.opened(task, answer)
                 return
             _log_refusals(task.task_id, len(answer), len(frozen.members))
+            if len(answer) == len(frozen.members):  # in a round of the same number these devices may not come again
+                await self._durability.skip(task, _OTHER_KEY)
+                return
             await self._durability.record(task, round.refuse(answer, self._clock()))
 
     async def _answer(
@@ -196,17 +225,6 @@ class Opener:
             return answer.result() if answer.done() else None
         finally:
             answer.cancel()
-
-    async def _newest_head(self, unmasker: Unmasker) -> LogHead | None:
-        if not self._seen_known:
-            data = await self._durability.seen(unmasker.identity)
-            self.seen, self._seen_known = LogHead.FromString(data) if data else None, True
-        return self.seen
-
-    async def _see(self, unmasker: Unmasker, head: LogHead) -> None:
-        if head != self.seen:
-            await self._durability.see(unmasker.identity, head.SerializeToString(deterministic=True))
-            self.seen = head
 
     def _number(self, task: OpenTask) -> int:
         row = self._tasks.row(task.task_id)

@@ -167,7 +167,7 @@ class Unmasker:
         if not verifies(self.identity, opened.signature, signed):
             raise UnmaskerError("the unmasker's answer is not signed by its key")
         try:
-            closing.rows(opened.withheld, layout.items)
+            closing.read(opened.withheld, layout)
             packing.unpack(answer.masks, layout.size, round.task.secure_sums.modulus_bits)
         except ContributionError as error:
             raise UnmaskerError(f"the unmasker's answer cannot be used: {error}") from error

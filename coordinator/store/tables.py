@@ -128,7 +128,7 @@ opening = Table(
     Column("round", BigInteger, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("members", _HASH, nullable=False),  # hash of the set of contributions whose sum was opened
-    Column("withheld", LargeBinary, nullable=False),  # rows that stayed closed, as in OpenedSum
+    Column("withheld", LargeBinary, nullable=False),  # what stayed closed, as in OpenedSum
     Column("masks", _HASH, nullable=False),  # of the packed sum of the masks: a private blob until the round is over
     ForeignKeyConstraint(
         ["task_id", "round", "attempt"],

@@ -44,7 +44,7 @@ class Opening:
 
     Attributes:
         members: hash of the set of contributions.
-        withheld: rows that stay closed, see `OpenedSum`.
+        withheld: rows and tensors that stay closed, see `OpenedSum`.
         masks: SHA-256 of the packed sum of the masks, which lies beside the server states.
     """
 

@@ -11,6 +11,7 @@ from fedau2.v1.unmasker_pb2 import (
     OpenRoundRequest,
     OpenSumBegin,
     OpenSumRequest,
+    OpenSumResponse,
     SumMember,
     SumMembers,
 )
@@ -149,16 +150,16 @@ class Task:
 
     def decoded(self, contributions, opened, masks):
         """The sum as the coordinator reads it from an answer, with 0 in every closed place."""
-        rows = closing.rows(opened.withheld, self.layout.items)
+        closed = closing.read(opened.withheld, self.layout)
         words = self.total(contributions) - packing.unpack(masks, self.layout.size, self.bits)
-        words[closing.closed_places(self.layout, self.policy, rows)] = 0
+        words[closing.closed_places(self.layout, self.policy, closed)] = 0
         return centred(words, self.bits)
 
     def expected(self, contributions, withheld=b""):
         """The exact sum, with 0 in every closed place."""
-        rows = closing.rows(withheld, self.layout.items)
+        closed = closing.read(withheld, self.layout)
         total = sum((each.vector.astype(np.int64) for each in contributions), np.zeros(self.layout.size, np.int64))
-        total[closing.closed_places(self.layout, self.policy, rows)] = 0
+        total[closing.closed_places(self.layout, self.policy, closed)] = 0
         return total
 
 
@@ -178,6 +179,12 @@ def messages(request, at_once=50):
 def ask(unmasker, request):
     """Asks an unmasker for a sum, without gRPC; returns the first response, and the packed masks."""
     key = unmasker.begin_sum(request)
-    summed = summing.add_up(request, key, unmasker.books.keys, lambda: None)
-    response = unmasker.settle_sum(request, summed)
-    return response, b"".join(summed.answer.pieces()) if response.HasField("opened") else b""
+    members = summing.open_members(request, key, unmasker.books.keys, nothing)
+    if (refused := unmasker.claim_sum(request, members)) is not None:
+        return OpenSumResponse(refused=refused), b""
+    answer = summing.add_up(request, key, members, nothing)
+    return unmasker.settle_sum(request, members, answer), b"".join(answer.pieces())
+
+
+def nothing():
+    """Somebody waits for the answer."""

@@ -125,8 +125,7 @@ def _ruled(entry: LogEntry) -> str:
 
 def _summed(entry: LogEntry) -> str:
     opened = entry.sum
-    text = f"task {opened.task_id.hex()}, round {opened.round}, {opened.members} members, set {opened.set.hex()}"
-    return f"{text}; {opened.withheld} rows stay closed"
+    return f"task {opened.task_id.hex()}, round {opened.round}, {opened.members} members, set {opened.set.hex()}"
 
 
 def _limited(entry: LogEntry) -> str:

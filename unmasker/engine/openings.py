@@ -45,12 +45,15 @@ class Openings:
             async with self._one:
                 key = await self._turns.take(partial(self._unmasker.begin_sum, request))
                 keys = self._unmasker.books.keys
-                summed = await self._turns.take_beside(partial(summing.add_up, request, key, keys))
-                response = await self._turns.take(partial(self._unmasker.settle_sum, request, summed))
-                yield response
-                if response.HasField("opened") and summed.answer is not None:
-                    for piece in summed.answer.pieces():
-                        yield OpenSumResponse(masks=piece)
+                members = await self._turns.take_beside(partial(summing.open_members, request, key, keys))
+                refused = await self._turns.take(partial(self._unmasker.claim_sum, request, members))
+                if refused is not None:
+                    yield OpenSumResponse(refused=refused)
+                    return
+                answer = await self._turns.take_beside(partial(summing.add_up, request, key, members))
+                yield await self._turns.take(partial(self._unmasker.settle_sum, request, members, answer))
+                for piece in answer.pieces() if answer is not None else ():
+                    yield OpenSumResponse(masks=piece)
 
 
 async def _read(requests: AsyncIterator[OpenSumRequest]) -> SumRequest:

@@ -43,12 +43,12 @@ class Answer:
     Attributes:
         words: sum of the masks modulo 2^32, with 0 in every place that stays closed; of shape (layout.size,).
         bits: of the modulus.
-        rows: True for the catalogue rows that stay closed.
+        closed: True for the catalogue rows, and then for the tensors, that stay closed.
     """
 
     words: NDArray[np.uint32]
     bits: int
-    rows: NDArray[np.bool_]
+    closed: NDArray[np.bool_]
 
     def pieces(self) -> Iterator[bytes]:
         """Yields the packed words, at most 1 MiB at a time."""
@@ -65,26 +65,28 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Summed:
-    """The result of adding up.
+class Members:
+    """What the members' devices have sealed, opened and checked.
 
     Attributes:
         key: of the round.
         context: hash of the round's context.
         task: of the manifest.
+        head: words of the masked head, each below 2^b. Nothing is read from it before the books have the set.
         certificates: by lease, of the members whose openings are good. They are signed; the books know the rest.
-        answer: None: a member is not good, or the head is not that of the members.
+        seeds: of the same members, in their order.
     """
 
     key: SignedRoundKey
     context: bytes
     task: SumTask
+    head: NDArray[np.uint32]
     certificates: Mapping[bytes, Certificate]
-    answer: Answer | None
+    seeds: Sequence[bytes]
 
 
-def add_up(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], None]) -> Summed:
-    """Opens and checks what the members' devices have sealed, and adds their masks up if all is good.
+def open_members(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], None]) -> Members:
+    """Opens and checks what the members' devices have sealed.
 
     Args:
         request: the request.
@@ -107,11 +109,36 @@ def add_up(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[[], No
     named = zip(request.members, opened, strict=True)
     certificates = {member.lease: found[0] for member, found in named if found is not None}
     seeds = [found[1] for found in opened if found is not None]
-    answer = None
-    if len(seeds) == len(opened):
-        noise_key = _noise_key(key, request.set(context), seeds)
-        answer = _answer(seeds, context, head, task, noise_key, check)
-    return Summed(key.public, context, task, certificates, answer)
+    return Members(key.public, context, task, head, certificates, seeds)
+
+
+def add_up(request: SumRequest, key: OpenKey, members: Members, check: Callable[[], None]) -> Answer | None:
+    """Adds up the masks of members who are all good.
+
+    The set must be in the books before, because whether the head is that of the members tells something.
+
+    Args:
+        request: the request.
+        key: of its round.
+        members: all members of the request.
+        check: as `open_members` has it.
+
+    Returns:
+        The answer; None: the head is not that of the members.
+    """
+    task, layout, bits = members.task, members.task.layout, members.task.policy.modulus_bits
+    words = masked.sum_of_masks(_checked(members.seeds, check), members.context, layout.size)
+    counts = ((members.head - words[layout.head]) & np.uint32(2**bits - 1)).astype(np.int64)
+    closed = _closed(counts, len(members.seeds), task)
+    if closed is None:
+        return None
+    if task.policy.noise_multiplier:
+        drawn = noise.vector(layout, task.policy, _noise_key(key, request.set(members.context), members.seeds))
+        words -= drawn.astype(np.uint32)  # modulo 2^32, which 2^bits divides
+    words[closing.closed_places(layout, task.policy, closed)] = 0
+    answer = Answer(words, bits, closed)
+    assert answer.sha256  # here, so that the books' thread need not
+    return answer
 
 
 def _context(key: SignedRoundKey, sums: SecureSums) -> bytes:
@@ -134,37 +161,15 @@ def _opened(member: SumMember, context: bytes, key: OpenKey, keys: Keys, bits: i
     return (certificate, found.seed) if good else None
 
 
-def _answer(
-    seeds: Sequence[bytes],
-    context: bytes,
-    head: NDArray[np.uint32],
-    task: SumTask,
-    noise_key: bytes,
-    check: Callable[[], None],
-) -> Answer | None:
-    layout, bits = task.layout, task.policy.modulus_bits
-    words = masked.sum_of_masks(_checked(seeds, check), context, layout.size)
-    counts = ((head - words[layout.head]) & np.uint32(2**bits - 1)).astype(np.int64)
-    rows = _closed_rows(counts, len(seeds), task)
-    if rows is None:
-        return None
-    if task.policy.noise_multiplier:
-        words -= noise.vector(layout, task.policy, noise_key).astype(np.uint32)  # modulo 2^32, which 2^bits divides
-    words[closing.closed_places(layout, task.policy, rows)] = 0
-    answer = Answer(words, bits, rows)
-    assert answer.sha256  # here, so that the books' thread need not
-    return answer
+def _closed(counts: NDArray[np.int64], members: int, task: SumTask) -> NDArray[np.bool_] | None:
+    """Returns True for what stays closed, or None if the head is not that of the members.
 
-
-def _closed_rows(counts: NDArray[np.int64], members: int, task: SumTask) -> NDArray[np.bool_] | None:
-    """Returns True for the catalogue rows that stay closed, or None if the head is not that of the members.
-
-    With noise nothing depends on a count. Otherwise whoever tries one head after another could learn counts exactly.
+    With noise nothing depends on a count.
     """
     if not np.array_equal(counts[: len(CANARY)], np.multiply(CANARY, members)):
         return None
     if task.policy.noise_multiplier:
-        return np.zeros(task.layout.items, np.bool_)
+        return closing.nothing(task.layout)
     return closing.withheld(counts, task.layout, task.policy.row_threshold) if counts.max() <= members else None
 
 

@@ -19,13 +19,14 @@ from fedau2.v1.unmasker_pb2 import (
     OpenRoundRequest,
     OpenRoundResponse,
     OpenSumResponse,
+    RefusedMembers,
     SignedRoundKey,
 )
 from fedau2.wire.identity import enrolment, log, round_key
 from fedau2.wire.identity.signing import verifies
 from unmasker.engine import requests, settling
 from unmasker.engine.sum_request import SumRequest
-from unmasker.engine.summing import Summed
+from unmasker.engine.summing import Answer, Members
 from unmasker.errors import EvidenceError, InvalidRequestError, ShortLogError
 from unmasker.evidence.provider import Provider
 from unmasker.store import budgets, forgotten, holders, public_log, rounds, sums
@@ -153,19 +154,32 @@ class Unmasker:
                 sums.expect(before, request.set(before.context), request.head)
             return rounds.open_key(page, begin.task_id, begin.round)
 
-    def settle_sum(self, request: SumRequest, summed: Summed) -> OpenSumResponse:
-        """Judges the members, and writes down what is opened. Nothing is to be answered before.
+    def claim_sum(self, request: SumRequest, members: Members) -> RefusedMembers | None:
+        """Judges the members, and writes down their set as the only one of the round. No head is to be read before.
 
         Returns:
-            The refused members, or the head of the answer, which its pieces follow.
+            The refused members; None: nobody is refused.
 
         Raises:
-            InvalidRequestError: the head is not that of the members.
-            DifferentSumError: another sum was opened for this round meanwhile.
+            DifferentSumError: another sum was asked for, or opened, for this round meanwhile.
             RoundClosedError: the round was closed meanwhile.
         """
         with self.books.writing() as page:
-            return settling.settle(page, request, summed)
+            return settling.claim(page, request, members, self._providers)
+
+    def settle_sum(self, request: SumRequest, members: Members, answer: Answer | None) -> OpenSumResponse:
+        """Writes down what is opened. Nothing is to be answered before.
+
+        Returns:
+            The head of the answer, which its pieces follow.
+
+        Raises:
+            InvalidRequestError: the head is not that of the members.
+            DifferentSumError: another answer was given for this round.
+            RoundClosedError: the round was closed meanwhile.
+        """
+        with self.books.writing() as page:
+            return settling.settle(page, request, members, answer)
 
     def close_round(self, task_id: bytes, number: int) -> None:
         """Deletes the key of a round.

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from fedau2.wire.methods import Method, Service
 from fedau2.wire.status import StatusError
-from unmasker.errors import BusyError, InvalidRequestError
+from unmasker.errors import BooksError, BusyError, FolderError, InvalidRequestError
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +107,10 @@ def _parsed(method: Method, data: bytes) -> Message:
 
 async def _refuse(error: Exception, context: Context) -> NoReturn:
     """Answers a call with an error: a refusal with its status, anything else as a fault of the unmasker."""
+    if isinstance(error, BooksError | FolderError):
+        _log.error("a call failed: %s", error)
+        text = "the unmasker's database cannot be used just now: call again later, and its operator's log says more"
+        await context.abort(grpc.StatusCode.UNAVAILABLE, text)
     if not isinstance(error, StatusError):
         _log.error("a call failed", exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the unmasker's log says more")

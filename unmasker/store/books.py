@@ -179,9 +179,12 @@ class Books:
             raise FolderError(f"the state folder {self.folder.path} failed: {error}") from error
 
     def _check(self) -> None:
+        empty = "the database has no unmasker's tables: restore it from a copy, or begin with init"
+        if self._database.missing:
+            raise BooksError(empty)
         with self._database.reading() as connection:
             if not sa.inspect(connection).has_table(meta.name):
-                raise BooksError("the database has no unmasker's tables: restore it from a copy, or begin with init")
+                raise BooksError(empty)
             row = connection.execute(sa.select(meta.c.version, meta.c.identity)).one()
         if row.version > VERSION:
             raise BooksError(f"the database has version {row.version}, of a newer fedau2: update this one")

@@ -56,6 +56,11 @@ class Database:
         """Closes all connections."""
         self._engine.dispose()
 
+    @property
+    def missing(self) -> bool:
+        """True if the file of SQLite is not there. It would be made by whoever opens it."""
+        return self._file is not None and not self._file.exists()
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Opens a transaction that no other writes beside. It is committed at the end of the block, durably.

@@ -37,10 +37,12 @@ class OpenKey:
     Attributes:
         public: as it was signed.
         private: opens what was sealed to it.
+        opened: when it was made, in seconds since 1970.
     """
 
     public: SignedRoundKey
     private: X25519PrivateKey
+    opened: int
 
 
 def open_round(page: Page, wanted: SignedRoundKey, policy: bytes) -> Opened:
@@ -93,11 +95,11 @@ def open_key(page: Page, task_id: bytes, number: int) -> OpenKey:
         BooksError: it is damaged.
     """
     chosen = (task_round.c.task_id == task_id, task_round.c.round == number)
-    row = page.connection.execute(sa.select(task_round.c.key, task_round.c.secret).where(*chosen)).first()
+    row = page.connection.execute(sa.select(task_round).where(*chosen)).first()
     if row is None or row.secret is None:
         raise RoundClosedError("the round is not open, or is closed already: its sum cannot be opened")
     private = X25519PrivateKey.from_private_bytes(page.epoch.unseal(row.secret, row.key))
-    return OpenKey(SignedRoundKey.FromString(row.key), private)
+    return OpenKey(SignedRoundKey.FromString(row.key), private, row.opened)
 
 
 def _check(before: SignedRoundKey, wanted: SignedRoundKey, closed: bool) -> None:

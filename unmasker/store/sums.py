@@ -1,4 +1,4 @@
-"""The sums that were opened: one for a task and round, ever."""
+"""The sums that were asked for with members who are all good: one for a task and round, ever."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,15 @@ from unmasker.errors import DifferentSumError
 from unmasker.store.books import Page
 from unmasker.store.tables import opened_sum
 
+NOT_YET = b""
+"""The answer of a sum that was claimed and not opened."""
+
+_ANOTHER = "another sum was opened for this round, and no round has two: go on to the next round"
+
 
 @dataclass(frozen=True)
 class Sum:
-    """A sum that was opened. It holds nothing that opens a contribution.
+    """A sum that was asked for. It holds nothing that opens a contribution.
 
     Attributes:
         task_id: 16 bytes.
@@ -22,7 +27,7 @@ class Sum:
         set: hash of the set of members.
         head: SHA-256 of the masked head.
         withheld: as in `OpenedSum`.
-        answer: SHA-256 of the packed sum of the masks. It fixes their seeds, which the set does not.
+        answer: SHA-256 of the packed sum of the masks, which fixes their seeds, as the set does not; or `NOT_YET`.
         members: their number.
     """
 
@@ -37,44 +42,51 @@ class Sum:
 
 
 def find(connection: Connection, task_id: bytes, number: int) -> Sum | None:
-    """Returns the sum that was opened for a round, in whichever epoch."""
+    """Returns the sum of a round, in whichever epoch it was claimed."""
     columns = [opened_sum.c[name] for name in Sum.__dataclass_fields__]
     chosen = (opened_sum.c.task_id == task_id, opened_sum.c.round == number)
     row = connection.execute(sa.select(*columns).where(*chosen)).first()
     return None if row is None else Sum(*row)
 
 
-def expect(before: Sum, set_: bytes, head: bytes, answer: bytes | None = None) -> None:
-    """Returns if the sum that was opened for a round is one that is asked for.
+def expect(before: Sum, set_: bytes, head: bytes) -> None:
+    """Returns if the sum of a round is one that is asked for.
 
     Args:
-        before: the sum that was opened.
+        before: the sum of the round.
         set_: hash of the set of members that is asked for.
         head: SHA-256 of the masked head.
-        answer: SHA-256 of what would be answered; None: it is not known yet.
 
     Raises:
         DifferentSumError: it is another.
     """
-    if (before.set, before.head) != (set_, head) or answer not in (None, before.answer):
-        raise DifferentSumError("another sum was opened for this round, and no round has two: go on to the next round")
+    if (before.set, before.head) != (set_, head):
+        raise DifferentSumError(_ANOTHER)
 
 
-def record(page: Page, opened: Sum, rows: int) -> None:
-    """Writes down and logs that a sum is opened.
-
-    Args:
-        page: the transaction.
-        opened: the first sum of its round.
-        rows: catalogue rows that stay closed.
-    """
-    logged = SumOpened(
-        task_id=opened.task_id, round=opened.round, set=opened.set, members=opened.members, withheld=rows
-    )
+def claim(page: Page, claimed: Sum) -> None:
+    """Writes down and logs that a sum is the only one of its round."""
+    logged = SumOpened(task_id=claimed.task_id, round=claimed.round, set=claimed.set, members=claimed.members)
     entry = page.log(LogEntry(sum=logged))
-    page.connection.execute(sa.insert(opened_sum).values(**vars(opened), opened=page.now, entry=entry))
+    page.connection.execute(sa.insert(opened_sum).values(**vars(claimed), opened=page.now, entry=entry))
+
+
+def settle(page: Page, opened: Sum) -> None:
+    """Writes down the answer to a sum that was claimed, or returns if it is the one that was given.
+
+    Raises:
+        DifferentSumError: the round has another sum, or another answer was given.
+    """
+    before = find(page.connection, opened.task_id, opened.round)
+    if before is None or (before.answer != NOT_YET and before != opened):
+        raise DifferentSumError(_ANOTHER)
+    expect(before, opened.set, opened.head)
+    chosen = (opened_sum.c.task_id == opened.task_id, opened_sum.c.round == opened.round)
+    values = {"withheld": opened.withheld, "answer": opened.answer}
+    page.connection.execute(sa.update(opened_sum).where(*chosen).values(**values))
 
 
 def count(connection: Connection) -> int:
     """Returns the number of sums that were opened."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(opened_sum)).scalar_one())
+    query = sa.select(sa.func.count()).where(opened_sum.c.answer != NOT_YET)
+    return int(connection.execute(query).scalar_one())

@@ -28,7 +28,7 @@ holder = Table(
     Column("subject", _HASH, nullable=False, unique=True),  # keyed hash of what the evidence says
     Column("evidence_class", Integer, nullable=False),
     Column("public_key", LargeBinary(32), nullable=False, unique=True),
-    Column("certificate", LargeBinary, nullable=False),  # the newest; no other of this holder is valid
+    Column("certificate", LargeBinary, nullable=False),  # the newest; those before it for the same key are valid too
     Column("expires", BigInteger, nullable=False, index=True),
     Column("revoked", BigInteger),  # when
 )

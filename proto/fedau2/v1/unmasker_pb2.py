@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x66\x65\x64\x61u2/v1/unmasker.proto\x12\tfedau2.v1\"y\n\x0c\x45nrolRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x30\n\x0e\x65vidence_class\x18\x02 \x01(\x0e\x32\x18.fedau2.v1.EvidenceClass\x12\x10\n\x08\x65vidence\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"M\n\rEnrolResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Authority\"2\n\tAuthority\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1b\n\nLogRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\"L\n\x0bLogResponse\x12$\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x13.fedau2.v1.LogBeginH\x00\x12\x0f\n\x05\x65ntry\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x08LogBegin\x12 \n\x04head\x18\x01 \x01(\x0b\x32\x12.fedau2.v1.LogHead\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\"8\n\x07LogHead\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xe4\x02\n\x08LogEntry\x12\x0c\n\x04time\x18\x01 \x01(\x04\x12\'\n\x04keys\x18\x02 \x01(\x0b\x32\x17.fedau2.v1.UnmaskerKeysH\x00\x12&\n\x05\x65poch\x18\x03 \x01(\x0b\x32\x15.fedau2.v1.EpochBegunH\x00\x12*\n\x05rules\x18\x04 \x01(\x0b\x32\x19.fedau2.v1.EnrolmentRulesH\x00\x12\'\n\x06policy\x18\x05 \x01(\x0b\x32\x15.fedau2.v1.PolicyUsedH\x00\x12\'\n\x05round\x18\x06 \x01(\x0b\x32\x16.fedau2.v1.RoundOpenedH\x00\x12)\n\x03\x64\x61y\x18\x07 \x01(\x0b\x32\x1a.fedau2.v1.DayOfEnrolmentsH\x00\x12#\n\x03sum\x18\x08 \x01(\x0b\x32\x14.fedau2.v1.SumOpenedH\x00\x12#\n\x06\x62udget\x18\t \x01(\x0b\x32\x11.fedau2.v1.BudgetH\x00\x42\x06\n\x04\x66\x61\x63t\"I\n\x0cUnmaskerKeys\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Authority\"=\n\nEpochBegun\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12 \n\x04lost\x18\x02 \x01(\x0b\x32\x12.fedau2.v1.LogHead\"J\n\x0e\x45nrolmentRules\x12*\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x0e\x32\x18.fedau2.v1.EvidenceClass\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\r\"\x1c\n\nPolicyUsed\x12\x0e\n\x06policy\x18\x01 \x01(\x0c\"5\n\x0bRoundOpened\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.SignedRoundKey\"[\n\tSumOpened\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0b\n\x03set\x18\x03 \x01(\x0c\x12\x0f\n\x07members\x18\x04 \x01(\r\x12\x10\n\x08withheld\x18\x05 \x01(\r\"(\n\x06\x42udget\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x01\"W\n\x0f\x44\x61yOfEnrolments\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\x04\x12&\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x15.fedau2.v1.ClassCount\x12\x0f\n\x07revoked\x18\x03 \x01(\x04\"L\n\nClassCount\x12\x30\n\x0e\x65vidence_class\x18\x01 \x01(\x0e\x32\x18.fedau2.v1.EvidenceClass\x12\x0c\n\x04live\x18\x02 \x01(\x04\"\x8d\x01\n\x0eSignedRoundKey\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\x12\x0e\n\x06policy\x18\x05 \x01(\x0c\x12\x12\n\npublic_key\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"\x8a\x01\n\x10OpenRoundRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\x12\x0e\n\x06policy\x18\x05 \x01(\x0c\x12 \n\x04seen\x18\x06 \x01(\x0b\x32\x12.fedau2.v1.LogHead\"l\n\x11OpenRoundResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.SignedRoundKey\x12\r\n\x05\x65ntry\x18\x02 \x01(\x04\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.fedau2.v1.LogHead\"l\n\x0eOpenSumRequest\x12(\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.OpenSumBeginH\x00\x12(\n\x07members\x18\x02 \x01(\x0b\x32\x15.fedau2.v1.SumMembersH\x00\x42\x06\n\x04part\"_\n\x0cOpenSumBegin\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\x12\x0f\n\x07members\x18\x04 \x01(\r\x12\x0c\n\x04head\x18\x05 \x01(\x0c\"3\n\nSumMembers\x12%\n\x07members\x18\x01 \x03(\x0b\x32\x14.fedau2.v1.SumMember\"J\n\tSumMember\x12\r\n\x05lease\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63\x61nary\x18\x03 \x01(\x0c\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\"\x80\x01\n\x0fOpenSumResponse\x12,\n\x07refused\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.RefusedMembersH\x00\x12&\n\x06opened\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.OpenedSumH\x00\x12\x0f\n\x05masks\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x0eRefusedMembers\x12\x0e\n\x06leases\x18\x01 \x03(\x0c\"M\n\tOpenedSum\x12\x0b\n\x03set\x18\x01 \x01(\x0c\x12\x10\n\x08withheld\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"3\n\x11\x43loseRoundRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\"\x14\n\x12\x43loseRoundResponse\"\x0f\n\rStatusRequest\"\x93\x02\n\x0eStatusResponse\x12%\n\x04keys\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UnmaskerKeys\x12(\n\x05rules\x18\x02 \x01(\x0b\x32\x19.fedau2.v1.EnrolmentRules\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.fedau2.v1.LogHead\x12&\n\x07\x63lasses\x18\x04 \x03(\x0b\x32\x15.fedau2.v1.ClassCount\x12\x0f\n\x07revoked\x18\x05 \x01(\x04\x12\x13\n\x0bopen_rounds\x18\x06 \x01(\x04\x12\x0f\n\x07version\x18\x07 \x01(\t\x12!\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.fedau2.v1.Budget\x12\x0c\n\x04sums\x18\t \x01(\x04*\x81\x01\n\rEvidenceClass\x12\x1e\n\x1a\x45VIDENCE_CLASS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45VIDENCE_CLASS_OPEN\x10\x01\x12\x1d\n\x19\x45VIDENCE_CLASS_INVITATION\x10\x02\x12\x18\n\x14\x45VIDENCE_CLASS_TOKEN\x10\x03\x32\x86\x01\n\x10\x45nrolmentService\x12:\n\x05\x45nrol\x12\x17.fedau2.v1.EnrolRequest\x1a\x18.fedau2.v1.EnrolResponse\x12\x36\n\x03Log\x12\x15.fedau2.v1.LogRequest\x1a\x16.fedau2.v1.LogResponse0\x01\x32\xa7\x02\n\rUnmaskService\x12\x46\n\tOpenRound\x12\x1b.fedau2.v1.OpenRoundRequest\x1a\x1c.fedau2.v1.OpenRoundResponse\x12\x44\n\x07OpenSum\x12\x19.fedau2.v1.OpenSumRequest\x1a\x1a.fedau2.v1.OpenSumResponse(\x01\x30\x01\x12I\n\nCloseRound\x12\x1c.fedau2.v1.CloseRoundRequest\x1a\x1d.fedau2.v1.CloseRoundResponse\x12=\n\x06Status\x12\x18.fedau2.v1.StatusRequest\x1a\x19.fedau2.v1.StatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x66\x65\x64\x61u2/v1/unmasker.proto\x12\tfedau2.v1\"y\n\x0c\x45nrolRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x30\n\x0e\x65vidence_class\x18\x02 \x01(\x0e\x32\x18.fedau2.v1.EvidenceClass\x12\x10\n\x08\x65vidence\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"M\n\rEnrolResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Authority\"2\n\tAuthority\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1b\n\nLogRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\"L\n\x0bLogResponse\x12$\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x13.fedau2.v1.LogBeginH\x00\x12\x0f\n\x05\x65ntry\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"<\n\x08LogBegin\x12 \n\x04head\x18\x01 \x01(\x0b\x32\x12.fedau2.v1.LogHead\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\"8\n\x07LogHead\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xe4\x02\n\x08LogEntry\x12\x0c\n\x04time\x18\x01 \x01(\x04\x12\'\n\x04keys\x18\x02 \x01(\x0b\x32\x17.fedau2.v1.UnmaskerKeysH\x00\x12&\n\x05\x65poch\x18\x03 \x01(\x0b\x32\x15.fedau2.v1.EpochBegunH\x00\x12*\n\x05rules\x18\x04 \x01(\x0b\x32\x19.fedau2.v1.EnrolmentRulesH\x00\x12\'\n\x06policy\x18\x05 \x01(\x0b\x32\x15.fedau2.v1.PolicyUsedH\x00\x12\'\n\x05round\x18\x06 \x01(\x0b\x32\x16.fedau2.v1.RoundOpenedH\x00\x12)\n\x03\x64\x61y\x18\x07 \x01(\x0b\x32\x1a.fedau2.v1.DayOfEnrolmentsH\x00\x12#\n\x03sum\x18\x08 \x01(\x0b\x32\x14.fedau2.v1.SumOpenedH\x00\x12#\n\x06\x62udget\x18\t \x01(\x0b\x32\x11.fedau2.v1.BudgetH\x00\x42\x06\n\x04\x66\x61\x63t\"I\n\x0cUnmaskerKeys\x12\x10\n\x08identity\x18\x01 \x01(\x0c\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.Authority\"=\n\nEpochBegun\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12 \n\x04lost\x18\x02 \x01(\x0b\x32\x12.fedau2.v1.LogHead\"J\n\x0e\x45nrolmentRules\x12*\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x0e\x32\x18.fedau2.v1.EvidenceClass\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\r\"\x1c\n\nPolicyUsed\x12\x0e\n\x06policy\x18\x01 \x01(\x0c\"5\n\x0bRoundOpened\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.SignedRoundKey\"Y\n\tSumOpened\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0b\n\x03set\x18\x03 \x01(\x0c\x12\x0f\n\x07members\x18\x04 \x01(\rJ\x04\x08\x05\x10\x06R\x08withheld\"(\n\x06\x42udget\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x01\"W\n\x0f\x44\x61yOfEnrolments\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\x04\x12&\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x15.fedau2.v1.ClassCount\x12\x0f\n\x07revoked\x18\x03 \x01(\x04\"L\n\nClassCount\x12\x30\n\x0e\x65vidence_class\x18\x01 \x01(\x0e\x32\x18.fedau2.v1.EvidenceClass\x12\x0c\n\x04live\x18\x02 \x01(\x04\"\x8d\x01\n\x0eSignedRoundKey\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\x12\x0e\n\x06policy\x18\x05 \x01(\x0c\x12\x12\n\npublic_key\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"\x8a\x01\n\x10OpenRoundRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\x12\x0e\n\x06policy\x18\x05 \x01(\x0c\x12 \n\x04seen\x18\x06 \x01(\x0b\x32\x12.fedau2.v1.LogHead\"l\n\x11OpenRoundResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.SignedRoundKey\x12\r\n\x05\x65ntry\x18\x02 \x01(\x04\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.fedau2.v1.LogHead\"l\n\x0eOpenSumRequest\x12(\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.OpenSumBeginH\x00\x12(\n\x07members\x18\x02 \x01(\x0b\x32\x15.fedau2.v1.SumMembersH\x00\x42\x06\n\x04part\"_\n\x0cOpenSumBegin\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\x12\x0f\n\x07members\x18\x04 \x01(\r\x12\x0c\n\x04head\x18\x05 \x01(\x0c\"3\n\nSumMembers\x12%\n\x07members\x18\x01 \x03(\x0b\x32\x14.fedau2.v1.SumMember\"J\n\tSumMember\x12\r\n\x05lease\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63\x61nary\x18\x03 \x01(\x0c\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\"\x80\x01\n\x0fOpenSumResponse\x12,\n\x07refused\x18\x01 \x01(\x0b\x32\x19.fedau2.v1.RefusedMembersH\x00\x12&\n\x06opened\x18\x02 \x01(\x0b\x32\x14.fedau2.v1.OpenedSumH\x00\x12\x0f\n\x05masks\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x0eRefusedMembers\x12\x0e\n\x06leases\x18\x01 \x03(\x0c\"M\n\tOpenedSum\x12\x0b\n\x03set\x18\x01 \x01(\x0c\x12\x10\n\x08withheld\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"3\n\x11\x43loseRoundRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\r\n\x05round\x18\x02 \x01(\x04\"\x14\n\x12\x43loseRoundResponse\"\x0f\n\rStatusRequest\"\x93\x02\n\x0eStatusResponse\x12%\n\x04keys\x18\x01 \x01(\x0b\x32\x17.fedau2.v1.UnmaskerKeys\x12(\n\x05rules\x18\x02 \x01(\x0b\x32\x19.fedau2.v1.EnrolmentRules\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.fedau2.v1.LogHead\x12&\n\x07\x63lasses\x18\x04 \x03(\x0b\x32\x15.fedau2.v1.ClassCount\x12\x0f\n\x07revoked\x18\x05 \x01(\x04\x12\x13\n\x0bopen_rounds\x18\x06 \x01(\x04\x12\x0f\n\x07version\x18\x07 \x01(\t\x12!\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x11.fedau2.v1.Budget\x12\x0c\n\x04sums\x18\t \x01(\x04*\x81\x01\n\rEvidenceClass\x12\x1e\n\x1a\x45VIDENCE_CLASS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45VIDENCE_CLASS_OPEN\x10\x01\x12\x1d\n\x19\x45VIDENCE_CLASS_INVITATION\x10\x02\x12\x18\n\x14\x45VIDENCE_CLASS_TOKEN\x10\x03\x32\x86\x01\n\x10\x45nrolmentService\x12:\n\x05\x45nrol\x12\x17.fedau2.v1.EnrolRequest\x1a\x18.fedau2.v1.EnrolResponse\x12\x36\n\x03Log\x12\x15.fedau2.v1.LogRequest\x1a\x16.fedau2.v1.LogResponse0\x01\x32\xa7\x02\n\rUnmaskService\x12\x46\n\tOpenRound\x12\x1b.fedau2.v1.OpenRoundRequest\x1a\x1c.fedau2.v1.OpenRoundResponse\x12\x44\n\x07OpenSum\x12\x19.fedau2.v1.OpenSumRequest\x1a\x1a.fedau2.v1.OpenSumResponse(\x01\x30\x01\x12I\n\nCloseRound\x12\x1c.fedau2.v1.CloseRoundRequest\x1a\x1d.fedau2.v1.CloseRoundResponse\x12=\n\x06Status\x12\x18.fedau2.v1.StatusRequest\x1a\x19.fedau2.v1.StatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedau2.v1.unmasker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVIDENCECLASS']._serialized_start=2826
-  _globals['_EVIDENCECLASS']._serialized_end=2955
+  _globals['_EVIDENCECLASS']._serialized_start=2824
+  _globals['_EVIDENCECLASS']._serialized_end=2953
   _globals['_ENROLREQUEST']._serialized_start=39
   _globals['_ENROLREQUEST']._serialized_end=160
   _globals['_ENROLRESPONSE']._serialized_start=162
@@ -60,43 +60,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUNDOPENED']._serialized_start=1123
   _globals['_ROUNDOPENED']._serialized_end=1176
   _globals['_SUMOPENED']._serialized_start=1178
-  _globals['_SUMOPENED']._serialized_end=1269
-  _globals['_BUDGET']._serialized_start=1271
-  _globals['_BUDGET']._serialized_end=1311
-  _globals['_DAYOFENROLMENTS']._serialized_start=1313
-  _globals['_DAYOFENROLMENTS']._serialized_end=1400
-  _globals['_CLASSCOUNT']._serialized_start=1402
-  _globals['_CLASSCOUNT']._serialized_end=1478
-  _globals['_SIGNEDROUNDKEY']._serialized_start=1481
-  _globals['_SIGNEDROUNDKEY']._serialized_end=1622
-  _globals['_OPENROUNDREQUEST']._serialized_start=1625
-  _globals['_OPENROUNDREQUEST']._serialized_end=1763
-  _globals['_OPENROUNDRESPONSE']._serialized_start=1765
-  _globals['_OPENROUNDRESPONSE']._serialized_end=1873
-  _globals['_OPENSUMREQUEST']._serialized_start=1875
-  _globals['_OPENSUMREQUEST']._serialized_end=1983
-  _globals['_OPENSUMBEGIN']._serialized_start=1985
-  _globals['_OPENSUMBEGIN']._serialized_end=2080
-  _globals['_SUMMEMBERS']._serialized_start=2082
-  _globals['_SUMMEMBERS']._serialized_end=2133
-  _globals['_SUMMEMBER']._serialized_start=2135
-  _globals['_SUMMEMBER']._serialized_end=2209
-  _globals['_OPENSUMRESPONSE']._serialized_start=2212
-  _globals['_OPENSUMRESPONSE']._serialized_end=2340
-  _globals['_REFUSEDMEMBERS']._serialized_start=2342
-  _globals['_REFUSEDMEMBERS']._serialized_end=2374
-  _globals['_OPENEDSUM']._serialized_start=2376
-  _globals['_OPENEDSUM']._serialized_end=2453
-  _globals['_CLOSEROUNDREQUEST']._serialized_start=2455
-  _globals['_CLOSEROUNDREQUEST']._serialized_end=2506
-  _globals['_CLOSEROUNDRESPONSE']._serialized_start=2508
-  _globals['_CLOSEROUNDRESPONSE']._serialized_end=2528
-  _globals['_STATUSREQUEST']._serialized_start=2530
-  _globals['_STATUSREQUEST']._serialized_end=2545
-  _globals['_STATUSRESPONSE']._serialized_start=2548
-  _globals['_STATUSRESPONSE']._serialized_end=2823
-  _globals['_ENROLMENTSERVICE']._serialized_start=2958
-  _globals['_ENROLMENTSERVICE']._serialized_end=3092
-  _globals['_UNMASKSERVICE']._serialized_start=3095
-  _globals['_UNMASKSERVICE']._serialized_end=3390
+  _globals['_SUMOPENED']._serialized_end=1267
+  _globals['_BUDGET']._serialized_start=1269
+  _globals['_BUDGET']._serialized_end=1309
+  _globals['_DAYOFENROLMENTS']._serialized_start=1311
+  _globals['_DAYOFENROLMENTS']._serialized_end=1398
+  _globals['_CLASSCOUNT']._serialized_start=1400
+  _globals['_CLASSCOUNT']._serialized_end=1476
+  _globals['_SIGNEDROUNDKEY']._serialized_start=1479
+  _globals['_SIGNEDROUNDKEY']._serialized_end=1620
+  _globals['_OPENROUNDREQUEST']._serialized_start=1623
+  _globals['_OPENROUNDREQUEST']._serialized_end=1761
+  _globals['_OPENROUNDRESPONSE']._serialized_start=1763
+  _globals['_OPENROUNDRESPONSE']._serialized_end=1871
+  _globals['_OPENSUMREQUEST']._serialized_start=1873
+  _globals['_OPENSUMREQUEST']._serialized_end=1981
+  _globals['_OPENSUMBEGIN']._serialized_start=1983
+  _globals['_OPENSUMBEGIN']._serialized_end=2078
+  _globals['_SUMMEMBERS']._serialized_start=2080
+  _globals['_SUMMEMBERS']._serialized_end=2131
+  _globals['_SUMMEMBER']._serialized_start=2133
+  _globals['_SUMMEMBER']._serialized_end=2207
+  _globals['_OPENSUMRESPONSE']._serialized_start=2210
+  _globals['_OPENSUMRESPONSE']._serialized_end=2338
+  _globals['_REFUSEDMEMBERS']._serialized_start=2340
+  _globals['_REFUSEDMEMBERS']._serialized_end=2372
+  _globals['_OPENEDSUM']._serialized_start=2374
+  _globals['_OPENEDSUM']._serialized_end=2451
+  _globals['_CLOSEROUNDREQUEST']._serialized_start=2453
+  _globals['_CLOSEROUNDREQUEST']._serialized_end=2504
+  _globals['_CLOSEROUNDRESPONSE']._serialized_start=2506
+  _globals['_CLOSEROUNDRESPONSE']._serialized_end=2526
+  _globals['_STATUSREQUEST']._serialized_start=2528
+  _globals['_STATUSREQUEST']._serialized_end=2543
+  _globals['_STATUSRESPONSE']._serialized_start=2546
+  _globals['_STATUSRESPONSE']._serialized_end=2821
+  _globals['_ENROLMENTSERVICE']._serialized_start=2956
+  _globals['_ENROLMENTSERVICE']._serialized_end=3090
+  _globals['_UNMASKSERVICE']._serialized_start=3093
+  _globals['_UNMASKSERVICE']._serialized_end=3388
 # @@protoc_insertion_point(module_scope)

@@ -429,7 +429,9 @@ Global___RoundOpened: _TypeAlias = RoundOpened  # noqa: Y015
 
 @_typing.final
 class SumOpened(_message.Message):
-    """A sum that was opened: the only one of its task and round. Set by the unmasker."""
+    """A sum that was asked for, with members who are all good: the only one of its task and round. It is logged before its
+    masked head is read. Set by the unmasker.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -437,7 +439,6 @@ class SumOpened(_message.Message):
     ROUND_FIELD_NUMBER: _builtins.int
     SET_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
-    WITHHELD_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     """16 bytes."""
     round: _builtins.int
@@ -445,8 +446,6 @@ class SumOpened(_message.Message):
     """SHA-256 of the set of members, see `context.set_hash`."""
     members: _builtins.int
     """Number of members."""
-    withheld: _builtins.int
-    """Catalogue rows that stayed closed."""
     def __init__(
         self,
         *,
@@ -454,11 +453,10 @@ class SumOpened(_message.Message):
         round: _builtins.int = ...,
         set: _builtins.bytes = ...,
         members: _builtins.int = ...,
-        withheld: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "round", b"round", "set", b"set", "task_id", b"task_id", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "round", b"round", "set", b"set", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -865,7 +863,9 @@ class OpenedSum(_message.Message):
     set: _builtins.bytes
     """SHA-256 of the set of members."""
     withheld: _builtins.bytes
-    """Catalogue rows that stay closed: a bit a row, the lowest bit first, filled up with 0. Empty if every row is open."""
+    """What stays closed: a bit for each catalogue row, and then for each shared and adversary tensor in name order, the
+    lowest bit first, filled up with 0. Empty if nothing stays closed.
+    """
     sha256: _builtins.bytes
     """SHA-256 of the packed sum of the masks, less the noise, with 0 in every place that stays closed."""
     signature: _builtins.bytes

@@ -10,8 +10,9 @@ from coordinator.aggregation.secure_sum import SecureSum
 from coordinator.errors import AggregationError, ImplausibleSumError
 from fedau2.wire.contributions import Rows
 from fedau2.wire.errors import ContributionError
-from fedau2.wire.secure import masks, noise, packing
+from fedau2.wire.secure import closing, masks, noise, packing
 from fedau2.wire.secure import policy as policies
+from fedau2.wire.secure.closing import LEAST_CARRIERS
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.quantise import vector
 from tests import secure_tasks as make
@@ -77,8 +78,8 @@ def test_the_sum_is_the_integer_sum_under_masks_in_any_order_and_any_shards(coho
 
 @given(COHORTS)
 def test_the_mean_is_that_of_the_contributions_to_half_a_step(cohort):
-    task = make.task(make.policy(exponent=10, clip=2**14 - 1))
-    mean = sum_of(task, vectors_of(cohort, task)).mean()
+    task = make.task(make.policy(28, exponent=10, clip=2**14 - 1))
+    mean = sum_of(task, LEAST_CARRIERS * vectors_of(cohort, task)).mean()  # fewer would be closed
     assert mean.keys() == {name for contribution in cohort for name in contribution}
     for name, value in mean.items():
         carriers = [contribution[name] for contribution in cohort if name in contribution]
@@ -147,12 +148,20 @@ def test_rows_that_few_devices_touched_are_as_untouched_ones():
     lone, common = np.array([0, 1]), np.array([1])
     cohort = [
         {name: Rows(rows, np.ones((len(rows), make.SHAPES[name][1]), np.float32)) for name in ("table", "other")}
-        for rows in (lone, common)
+        for rows in (lone, *[common] * LEAST_CARRIERS)
     ]
     mean = sum_of(task, vectors_of(cohort, task)).mean()
     for name in ("table", "other"):
         assert (mean[name][1] == 1).all()
         assert not mean[name][[0, 2, 3, 4]].any()
+
+
+@given(st.integers(1, LEAST_CARRIERS + 3), st.integers(0, LEAST_CARRIERS + 3))
+def test_a_tensor_that_few_devices_carry_has_no_mean(carriers, others):
+    task = make.task(make.policy(row_threshold=0))
+    cohort = [{"dense": np.ones(4, np.float32)}] * carriers + [{}] * others
+    mean = sum_of(task, vectors_of(cohort, task)).mean()
+    assert ("dense" in mean) == (carriers >= LEAST_CARRIERS)
 
 
 def test_there_is_room_for_the_largest_cohort_and_for_no_more():
@@ -182,7 +191,7 @@ def noisy_sum(task, vectors, key=bytes(32), factor=1):
     layout = Layout.of(task)
     total = sum_of(task, vectors)
     drawn = factor * noise.vector(layout, task.secure_sums, key)
-    total.open((-drawn).astype(np.uint32), np.zeros(layout.items, np.bool_))
+    total.open((-drawn).astype(np.uint32), closing.nothing(layout))
     return total
 
 
@@ -219,6 +228,6 @@ def test_garbage_is_not_plausible_with_noise():
     total = SecureSum(task)
     for payload in hidden:
         total.add_packed(payload)
-    total.open(np.zeros(Layout.of(task).size, np.uint32), np.zeros(5, np.bool_))
+    total.open(np.zeros(Layout.of(task).size, np.uint32), closing.nothing(Layout.of(task)))
     with pytest.raises(ImplausibleSumError):
         total.mean()

@@ -4,7 +4,9 @@ import asyncio
 import shutil
 
 import numpy as np
+import pytest
 
+from coordinator.engine import opening
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import ROUND_STATE_COLLECTING, ROUND_STATE_COMMITTED, ROUND_STATE_OPENING, ROUND_STATE_SKIPPED
 from fedau2.v1.device_pb2 import (
@@ -19,6 +21,7 @@ from tests.coordinator import conftest as tools
 from tests.coordinator import hidden
 from tests.coordinator.hidden import MINIMUM, running
 from tests.coordinator.refusals import refused
+from unmasker.store import rounds as round_keys
 
 
 def metric(cohort, name):
@@ -172,9 +175,12 @@ def test_a_round_that_waits_can_be_skipped_and_the_next_is_exact(tmp_path, party
     asyncio.run(run())
 
 
-def test_an_unmasker_that_was_restored_refuses_what_was_sealed_before_and_the_round_collects_again(
-    tmp_path, party, caplog
+@pytest.mark.parametrize("moment", ["before the uploads", "after some uploads", "and the coordinator too"])
+def test_a_round_of_an_unmasker_that_was_restored_is_skipped_and_its_devices_come_again(
+    tmp_path, party, caplog, monkeypatch, moment
 ):
+    """Nothing that was sealed to the key before is ever opened, and a device contributes once to a round's number."""
+    monkeypatch.setattr(opening, "AGAIN", 0.0)
     database = party.folder.path / "unmasker.sqlite"
     shutil.copy(database, tmp_path / "copy")
 
@@ -185,17 +191,39 @@ def test_an_unmasker_that_was_restored_refuses_what_was_sealed_before_and_the_ro
             for path in party.folder.path.glob("unmasker.sqlite*"):
                 path.unlink()
             shutil.copy(tmp_path / "copy", database)
-            await cohort.upload(places)
+            await cohort.upload(places if moment == "before the uploads" else places[:3])
+            if moment == "and the coordinator too":
+                cohort.lab.coordinator.admin._tasks.open_task(cohort.task_id).round_key = b""  # as after a restart
+                await cohort.upload(places[3:])
             async with party.serving():
-                task = await cohort.until(lambda task: task.attempt == 1)
-                assert (task.reported, task.secure_sums.refused) == (0, MINIMUM)
+                await cohort.until(lambda task: task.round == 1)
                 fresh = await cohort.contribute(party.devices[:MINIMUM])
                 assert fresh[0][1].round_key != places[0][1].round_key
-                task = await cohort.over(1)
-            assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(0, party.devices[:MINIMUM])])
+                task = await cohort.over(2)
+            assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(1, party.devices[:MINIMUM])])
+            rounds = await cohort.lab.rounds(cohort.task_id)
+            assert [each.state for each in rounds] == [ROUND_STATE_SKIPPED, ROUND_STATE_COMMITTED]
 
     asyncio.run(run())
-    assert "refuses 64 of 64 contributions, more than a tenth" in caplog.text
+    assert "the unmasker was restored" in caplog.text
+
+
+def test_a_round_whose_key_was_deleted_is_skipped(tmp_path, party, caplog, monkeypatch):
+    """As by a clock that was wrong for a while, or where a round collects for weeks."""
+    monkeypatch.setattr(opening, "AGAIN", 0.0)
+
+    async def run():
+        async with running(tmp_path, party) as cohort, party.serving() as real:
+            await cohort.contribute(party.devices[:3])
+            with real.books.writing() as page:
+                round_keys.close_older(page, page.now + 1)
+            await cohort.until(lambda task: task.round == 1)
+            await cohort.contribute(party.devices[:MINIMUM])
+            task = await cohort.over(2)
+            assert task.checkpoint.sha256 == hidden.expected(cohort.made, [(1, party.devices[:MINIMUM])])
+
+    asyncio.run(run())
+    assert "its key is gone" in caplog.text
 
 
 def test_a_sum_that_is_not_plausible_is_not_stepped(tmp_path, party, caplog):

@@ -58,15 +58,16 @@ def test_opened_it_is_the_mean_of_the_members_that_were_not_refused(members, dat
         content = contents[number]
         assert (member.digest, member.sealed) == (content.digest, content.sealed)
         assert member.canary == content.packed[: packing.size(len(CANARY), bits)]
-    layout, rows = Layout.of(task), np.zeros(tools.ITEMS, np.bool_)
+    layout = Layout.of(task)
     masks = masked.sum_of_masks([seed(number) for number in left], CONTEXT, layout.size)
     head = packing.unpack(frozen.head, layout.head.stop, bits) - masks[layout.head] & np.uint32(2**bits - 1)
     assert head[:4].tolist() == [len(left), 0, 0, 0]
-    masks[closing.closed_places(layout, task.secure_sums, rows)] = 0
-    total.open(packing.pack(masks, bits), b"")
     exact = hidden.SecureSum(task)
     for number in left:
         exact.add(vector(tools.make_updates(number), task.secure_sums, layout))
+    withheld = closing.withheld(exact.total(), layout, task.secure_sums.row_threshold)
+    masks[closing.closed_places(layout, task.secure_sums, withheld)] = 0
+    total.open(packing.pack(masks, bits), closing.bits(withheld))
     mean, expected = total.mean(), exact.mean()
     assert mean.keys() == expected.keys()
     assert all((mean[name] == expected[name]).all() for name in mean)

@@ -11,8 +11,8 @@ from tests.coordinator import hidden
 from tests.coordinator.hidden import MINIMUM, running
 from unmasker.engine import openings, settling
 
-ODD = types.SimpleNamespace(bits=lambda rows: b"\1\0")
-"""Writes 9 rows and more, where there are 6."""
+ODD = types.SimpleNamespace(bits=lambda closed: b"\1" * 99)
+"""Writes more rows and tensors than there are."""
 
 
 def test_an_answer_that_cannot_be_used_is_not_stored_and_is_asked_for_again(tmp_path, party, monkeypatch):

@@ -39,9 +39,12 @@ def test_thin_rows_of_every_table_are_closed_and_nothing_else(counts, threshold)
     layout = Layout.of(make.task())
     total = np.full(layout.size, 7, np.int64)
     total[layout.touched] = counts
-    rows = closing.withheld(total, layout, threshold)
+    total[layout.carried] = max(threshold, closing.LEAST_CARRIERS)
+    closed = closing.withheld(total, layout, threshold)
+    rows = closed[: layout.items]
     assert rows.tolist() == [threshold > 1 and count < threshold for count in counts]
-    closing.close(total, layout, rows)
+    assert not closed[layout.items :].any()
+    closing.close(total, layout, closed)
     for name, place in layout.tensors.items():
         part = total[place].reshape(layout.shapes[name])
         assert (part[rows] == 0).all() if name in layout.tables else (part == 7).all()

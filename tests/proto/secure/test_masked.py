@@ -86,29 +86,15 @@ def test_an_opening_of_another_form_is_refused(body):
 
 
 def test_counts_of_rows_stay_closed_and_with_noise_every_flag():
-    layout, rows = Layout.of(task()), np.array([False, True, False, False, True])
-    places = closing.closed_places(layout, policy(), rows)
+    layout = Layout.of(task())
+    closed = closing.nothing(layout)
+    closed[[1, 4, -1]] = True
+    places = closing.closed_places(layout, policy(), closed)
     total = np.arange(1, layout.size + 1)
-    closing.close(total, layout, rows)
+    closing.close(total, layout, closed)
     total[layout.touched] = 0
     np.testing.assert_array_equal(places, total == 0)
-    hidden = closing.closed_places(layout, noisy(), np.zeros(5, np.bool_))
+    hidden = closing.closed_places(layout, noisy(), closing.nothing(layout))
     assert hidden[4 : layout.head.stop].all()
     assert not hidden[:4].any()
     assert not hidden[layout.head.stop :].any()
-
-
-@given(arrays(np.bool_, st.integers(1, 40)))
-def test_closed_rows_have_one_way_to_be_written(rows):
-    data = closing.bits(rows)
-    np.testing.assert_array_equal(closing.rows(data, rows.size), rows)
-    with pytest.raises(ContributionError, match="not a bit for each"):
-        closing.rows(data + b"\0", rows.size)
-
-
-@given(arrays(np.bool_, st.integers(9, 40)).filter(lambda rows: rows[0]))
-def test_a_bit_is_missing_for_no_row(rows):
-    data = closing.bits(rows)
-    for short in range(1, len(data)):
-        with pytest.raises(ContributionError, match="not a bit for each"):
-            closing.rows(data[:short], rows.size)

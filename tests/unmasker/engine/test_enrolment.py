@@ -24,10 +24,11 @@ def enrolled(unmasker, device, evidence_class=EVIDENCE_CLASS_OPEN, evidence=b"")
     return response.certificate
 
 
-def verdicts(unmasker, *certificates):
+def verdicts(unmasker, *certificates, since=None, accepted=(EVIDENCE_CLASS_OPEN,)):
     read = [Certificate.read(data)[0] for data in certificates]
+    now = unmasker.books.clock()
     with unmasker.books.reading() as connection:
-        return holders.verdicts(connection, read, unmasker.books.clock())
+        return holders.verdicts(connection, read, accepted, now if since is None else since, now)
 
 
 def pseudonym(certificate):
@@ -77,8 +78,8 @@ def test_it_is_renewed_at_half_of_its_life_with_the_same_pseudonym(unmasker, clo
     second = enrolled(unmasker, device)
     assert second != first
     assert pseudonym(second) == pseudonym(first)
-    assert verdicts(unmasker, first, second) == [False, True], "the newest alone is valid"
-    assert verdicts(unmasker, first) == [False]
+    assert verdicts(unmasker, first, second) == [False, False], "they are of one holder"
+    assert verdicts(unmasker, first) == verdicts(unmasker, second) == [True], "a contribution may have the one before"
 
 
 def test_the_revoked_are_enrolled_no_more(unmasker, clock):
@@ -112,10 +113,51 @@ def test_codes_that_nobody_gave_out_or_that_are_old_enrol_nobody(unmasker, clock
 
 
 def test_a_key_has_one_holder(unmasker):
-    device = Device()
-    enrolled(unmasker, device)
+    device, code = Device(), invite(unmasker)
+    enrolled(unmasker, device, EVIDENCE_CLASS_INVITATION, code)
+    for evidence in ((EVIDENCE_CLASS_INVITATION, invite(unmasker)), (EVIDENCE_CLASS_OPEN, b"")):
+        with pytest.raises(TakenError):
+            enrolled(unmasker, device, *evidence)
     with pytest.raises(TakenError):
-        enrolled(unmasker, device, EVIDENCE_CLASS_INVITATION, invite(unmasker))
+        enrolled(unmasker, Device(), EVIDENCE_CLASS_INVITATION, code)
+
+
+def test_a_device_without_evidence_may_bring_some_later_and_keeps_its_pseudonym(either):
+    device, code = Device(), invite(either)
+    before = enrolled(either, device)
+    after = enrolled(either, device, EVIDENCE_CLASS_INVITATION, code)
+    assert pseudonym(after) == pseudonym(before)
+    assert Certificate.read(after)[0].evidence_class == EVIDENCE_CLASS_INVITATION
+    other = Device()
+    enrolled(either, other)
+    with pytest.raises(TakenError):
+        enrolled(either, other, EVIDENCE_CLASS_INVITATION, code)
+    revoke(either, enrolled(either, other))
+    with pytest.raises(TakenError):
+        enrolled(either, other, EVIDENCE_CLASS_INVITATION, invite(either))
+
+
+def test_without_evidence_a_certificate_is_good_while_such_ones_are_given_out(unmasker):
+    plain = enrolled(unmasker, Device())
+    invited = enrolled(unmasker, Device(), EVIDENCE_CLASS_INVITATION, invite(unmasker))
+    assert verdicts(unmasker, plain, invited, accepted=(EVIDENCE_CLASS_OPEN,)) == [True, True]
+    assert verdicts(unmasker, plain, invited, accepted=(EVIDENCE_CLASS_TOKEN,)) == [False, True]
+
+
+def test_what_was_current_when_the_round_was_opened_is_good(unmasker, clock):
+    """A device has contributed in between, and its contribution was acknowledged."""
+    certificate, since = enrolled(unmasker, Device()), clock.now
+    clock.now += 100 * DAY
+    assert verdicts(unmasker, certificate, since=since) == [True]
+    assert verdicts(unmasker, certificate, since=since + 90 * DAY) == [False]
+
+
+def test_a_clock_that_is_set_back_by_minutes_refuses_nobody(unmasker, clock):
+    certificate = enrolled(unmasker, Device())
+    clock.now -= 1800
+    assert verdicts(unmasker, certificate) == [True]
+    clock.now -= 3600
+    assert verdicts(unmasker, certificate) == [False]
 
 
 def test_codes_are_not_in_the_database(unmasker, folder):

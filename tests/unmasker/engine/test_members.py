@@ -16,7 +16,7 @@ from tests.unmasker.engine.test_rounds import audited
 from tests.unmasker.scene import Scene
 from tests.unmasker.sums import MEMBERS, Crowd, Task, ask
 from unmasker.engine import reading
-from unmasker.errors import InvalidRequestError, SmallSumError
+from unmasker.errors import DifferentSumError, InvalidRequestError, SmallSumError
 
 DAY = 86400
 
@@ -26,22 +26,23 @@ def scene(unmasker):
     return Scene(unmasker)
 
 
-def test_who_is_revoked_expired_twice_or_renewed_is_refused_and_the_rest_opens(unmasker, clock):
+def test_who_is_revoked_or_twice_is_refused_and_the_rest_opens(unmasker, clock):
     scene = Scene(unmasker, count=MEMBERS + 8)
     devices, certificates = scene.crowd.devices, scene.crowd.certificates
     revoke(unmasker, certificates[0])
     again = scene.task.contribute(scene.key, devices[1], certificates[1], scene.sent[0].vector)
     clock.now += 46 * DAY
-    enrolled(unmasker, devices[2])
+    enrolled(unmasker, devices[2])  # renews its certificate, and its contribution of before stays good
     bad = scene.refused([*scene.sent, again])
-    assert {one.lease for one in bad} == {one.lease for one in (scene.sent[0], scene.sent[1], again, scene.sent[2])}
+    assert {one.lease for one in bad} == {one.lease for one in (scene.sent[0], scene.sent[1], again)}
     good = [one for one in scene.sent if one not in bad]
     response, masks_ = scene.ask(good)
     assert np.array_equal(scene.task.decoded(good, response.opened, masks_), scene.task.expected(good))
 
 
-def test_who_has_expired_is_refused(scene, clock):
+def test_who_has_expired_before_the_round_is_refused(scene, clock):
     clock.now += 90 * DAY
+    scene.open(4)
     assert len(scene.refused()) == MEMBERS
     assert reading.status(scene.unmasker.books).sums == 0
 
@@ -124,19 +125,9 @@ def test_too_few_and_too_many_stay_closed(unmasker):
 
 def test_a_manifest_a_policy_or_a_head_that_is_another_is_refused(scene):
     asked = scene.task.asked(3, scene.sent)
-    total = scene.task.total(scene.sent)[scene.task.layout.head]
-    more = total.copy()
-    more[scene.task.layout.touched.start] += 1
     wrong = {
         "manifest": [b"", asked.begin.manifest[:-1], Task(bytes(32)).manifest],
-        "head": [
-            b"",
-            asked.begin.head[:-1],
-            asked.begin.head + b"x",
-            packing.pack(total + np.uint32(1), scene.task.bits),
-            packing.pack(more, scene.task.bits),
-            packing.pack(scene.task.expected(scene.sent)[scene.task.layout.head], scene.task.bits),
-        ],
+        "head": [b"", asked.begin.head[:-1], asked.begin.head + b"x"],
     }
     for name, values in wrong.items():
         for value in values:
@@ -144,6 +135,23 @@ def test_a_manifest_a_policy_or_a_head_that_is_another_is_refused(scene):
                 scene.ask(**{name: value})
     assert reading.status(scene.unmasker.books).sums == 0
     assert scene.ask()[0].opened.set
+
+
+def test_a_head_that_the_members_do_not_have_opens_nothing_and_costs_the_round(scene):
+    def wrong(total, plain):
+        more = total.copy()
+        more[scene.task.layout.touched.start] += 1
+        yield from (total + np.uint32(1), more, plain)
+
+    for place in range(3):
+        scene.open(10 + place)
+        total = scene.task.total(scene.sent)[scene.task.layout.head]
+        plain = scene.task.expected(scene.sent)[scene.task.layout.head]
+        with pytest.raises(InvalidRequestError, match="no second sum"):
+            scene.ask(head=packing.pack(list(wrong(total, plain))[place], scene.task.bits))
+        with pytest.raises(DifferentSumError):
+            scene.ask()
+    assert reading.status(scene.unmasker.books).sums == 0
 
 
 def test_a_task_for_another_unmasker_or_without_sums_is_refused(unmasker):

@@ -1,7 +1,8 @@
 """Sums: exact, one a round for ever, and the same bytes when asked again."""
 
 import hashlib
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.unmasker.conftest import RULES
 from tests.unmasker.engine.test_enrolment import revoke
 from tests.unmasker.engine.test_rounds import audited, identity
 from tests.unmasker.scene import Scene
-from tests.unmasker.sums import MEMBERS, ask
+from tests.unmasker.sums import MEMBERS, ask, nothing
 from unmasker import Books, Unmasker
 from unmasker.engine import reading, summing
 from unmasker.errors import BooksError, DifferentSumError, InvalidRequestError, RoundClosedError
@@ -41,7 +42,7 @@ def test_the_sum_is_exact_signed_and_in_the_log(either):
     assert verifies(identity(either), opened.signature, message)
     (logged,) = [entry.sum for entry in audited(either).entries if entry.HasField("sum")]
     assert (logged.task_id, logged.round, logged.set) == (task.id, 3, opened.set)
-    assert (logged.members, logged.withheld) == (MEMBERS, 0)
+    assert logged.members == MEMBERS
     assert reading.status(either.books).sums == 1
 
 
@@ -60,8 +61,52 @@ def test_counts_of_rows_stay_closed_and_rows_that_few_touched_do(unmasker):
     assert np.array_equal(scene.task.decoded(sent, response.opened, masks), expected)
     words = packing.unpack(masks, scene.task.layout.size, scene.task.bits)
     assert not words[scene.task.layout.touched].any()
-    (logged,) = [entry.sum for entry in audited(unmasker).entries if entry.HasField("sum")]
-    assert logged.withheld == 2
+
+
+def test_a_tensor_that_few_devices_carry_stays_closed_with_their_number(unmasker):
+    """Only devices that know an attribute carry the adversary's tensors, and one may be alone with it."""
+    scene = Scene(unmasker)
+    rng = np.random.default_rng(0)
+    layout, pairs = scene.task.layout, zip(scene.crowd.devices, scene.crowd.certificates, strict=True)
+    sent = []
+    for number, pair in enumerate(pairs):
+        vector = scene.task.vector(rng, range(layout.items))
+        for place, (name, few) in enumerate(zip(layout.tensors, (9, 10), strict=False)):
+            if number >= few:
+                vector[layout.carried][place] = 0
+                vector[layout.tensors[name]] = 0
+        sent.append(scene.task.contribute(scene.key, *pair, vector))
+    response, masks_ = scene.ask(sent)
+    withheld = closed.read(response.opened.withheld, layout)
+    assert np.flatnonzero(withheld).tolist() == [layout.items], "nine carry the first tensor, ten the second"
+    total = scene.task.decoded(sent, response.opened, masks_)
+    assert not total[layout.tensors[next(iter(layout.tensors))]].any()
+    assert total[layout.carried].tolist()[:2] == [0, 10]
+    words = packing.unpack(masks_, layout.size, scene.task.bits)
+    assert not words[layout.tensors[next(iter(layout.tensors))]].any()
+
+
+def test_whoever_tries_heads_is_told_nothing_by_the_second(scene):
+    """Otherwise counts could be found by trying, and two sets that differ by one device would show what it touched."""
+    head = scene.task.total(scene.sent)[scene.task.layout.head]
+    head[-1] += MEMBERS
+    with pytest.raises(InvalidRequestError, match="no second sum"):
+        scene.ask(head=packing.pack(head, scene.task.bits))
+    head[-1] -= 1
+    for sent, changed in ((scene.sent, {"head": packing.pack(head, scene.task.bits)}), (scene.sent[1:], {})):
+        with pytest.raises(DifferentSumError):
+            scene.ask(sent, **changed)
+    (logged,) = [entry.sum for entry in audited(scene.unmasker).entries if entry.HasField("sum")]
+    assert logged.round == scene.number, "the attempt is in the public log"
+    assert reading.status(scene.unmasker.books).sums == 0
+
+
+def test_no_head_is_read_while_a_member_is_refused(scene, monkeypatch):
+    """Otherwise the time that a refusal takes would tell whether a count fits."""
+    revoke(scene.unmasker, scene.crowd.certificates[0])
+    monkeypatch.setattr(summing, "add_up", None)
+    assert len(scene.refused()) == 1
+    assert not any(entry.HasField("sum") for entry in audited(scene.unmasker).entries)
 
 
 def test_asked_again_it_answers_the_same_bytes_in_any_order_and_after_a_restart(scene, folder, clock):
@@ -165,10 +210,10 @@ def test_the_answer_does_not_depend_on_values_in_closed_rows(unmasker, data):
     touched = data.draw(st.sets(st.integers(0, 4)))
     sent = scene.task.contributions(scene.key, scene.crowd, rows=touched)
     response, masks_ = scene.ask(sent)
-    rows = closed.rows(response.opened.withheld, 5)
-    assert set(np.flatnonzero(~rows)) == touched
+    withheld = closed.read(response.opened.withheld, scene.task.layout)
+    assert set(np.flatnonzero(~withheld[:5])) == touched
     words = packing.unpack(masks_, scene.task.layout.size, scene.task.bits)
-    assert not words[closed.closed_places(scene.task.layout, scene.task.policy, rows)].any()
+    assert not words[closed.closed_places(scene.task.layout, scene.task.policy, withheld)].any()
     assert np.array_equal(
         scene.task.decoded(sent, response.opened, masks_), scene.task.expected(sent, response.opened.withheld)
     )
@@ -193,18 +238,25 @@ def test_of_two_sets_that_are_asked_for_at_once_one_is_opened(either):
     requests = [scene.task.asked(3, sent) for sent in (scene.sent[1:], scene.sent[:-1])]
     keys = [either.begin_sum(request) for request in requests]
     pairs = zip(requests, keys, strict=True)
-    first, second = [summing.add_up(request, key, either.books.keys, lambda: None) for request, key in pairs]
-    opened = either.settle_sum(requests[0], first).opened
+    first, second = [summing.open_members(request, key, either.books.keys, nothing) for request, key in pairs]
+    assert either.claim_sum(requests[0], first) is None
     with pytest.raises(DifferentSumError):
-        either.settle_sum(requests[1], second)
-    assert either.settle_sum(requests[0], first).opened == opened
+        either.claim_sum(requests[1], second)
+    answer = summing.add_up(requests[0], keys[0], first, nothing)
+    opened = either.settle_sum(requests[0], first, answer).opened
+    assert either.settle_sum(requests[0], first, answer).opened == opened
     assert reading.status(either.books).sums == 1
 
 
+@pytest.mark.parametrize("claimed", [False, True])
 @pytest.mark.parametrize("ended", ["closed", "another epoch", "the next"])
-def test_a_round_that_ends_while_its_masks_are_added_up_has_no_sum(scene, ended):
+def test_a_round_that_ends_while_its_masks_are_added_up_has_no_sum(scene, ended, claimed):
     request = scene.task.asked(3, scene.sent)
-    summed = summing.add_up(request, scene.unmasker.begin_sum(request), scene.unmasker.books.keys, lambda: None)
+    key = scene.unmasker.begin_sum(request)
+    members = summing.open_members(request, key, scene.unmasker.books.keys, nothing)
+    if claimed:
+        assert scene.unmasker.claim_sum(request, members) is None
+        answer = summing.add_up(request, key, members, nothing)
     if ended == "closed":
         scene.unmasker.close_round(scene.task.id, 3)
     elif ended == "the next":
@@ -212,9 +264,12 @@ def test_a_round_that_ends_while_its_masks_are_added_up_has_no_sum(scene, ended)
     else:
         with scene.unmasker.books.writing() as page:
             scene.unmasker.books.begin_epoch(page)
-        scene.unmasker.open_round(scene.task.opening(3))
+        with suppress(RoundClosedError):  # where it was claimed
+            scene.unmasker.open_round(scene.task.opening(3))
+    unmasker = scene.unmasker
+    step = partial(unmasker.settle_sum, answer=answer) if claimed else unmasker.claim_sum
     with pytest.raises(RoundClosedError):
-        scene.unmasker.settle_sum(request, summed)
+        step(request, members)
     assert reading.status(scene.unmasker.books).sums == 0
 
 
@@ -225,7 +280,7 @@ def test_what_fails_half_way_is_not_written_at_all(either, monkeypatch):
     def fails(*_):
         raise BooksError("the disk is full")
 
-    for name in ("participations.count", "budgets.spend", "sums.record"):
+    for name in ("participations.count", "budgets.spend", "sums.claim"):
         with monkeypatch.context() as patched:
             patched.setattr(f"unmasker.engine.settling.{name}", fails)
             with pytest.raises(BooksError):

@@ -85,7 +85,7 @@ def test_no_seed_is_in_the_log_or_in_a_file_of_an_unmasker_that_serves(scene, st
 def test_refusals_have_their_statuses(scene, stubs):
     _, stub = stubs
     whole = list(messages(scene.task.asked(3, scene.sent)))
-    assert status(stub, messages(scene.task.asked(4, scene.sent))) == CODE.FAILED_PRECONDITION
+    assert status(stub, messages(scene.task.asked(4, scene.sent))) == CODE.ABORTED
     assert status(stub, messages(scene.task.asked(3, scene.sent[1:]))) == CODE.FAILED_PRECONDITION
     assert status(stub, messages(scene.task.asked(3, scene.sent, manifest=b""))) == CODE.INVALID_ARGUMENT
     opened(stub, whole)
@@ -142,14 +142,14 @@ def test_a_caller_that_is_silent_is_ended_and_lets_others_go_on(scene, stubs, mo
 
 def test_devices_are_enrolled_while_masks_are_added_up(scene, stubs, monkeypatch):
     devices, coordinators = stubs
-    reached, go_on, real = threading.Event(), threading.Event(), summing._answer
+    reached, go_on, real = threading.Event(), threading.Event(), summing.add_up
 
     def slow(*arguments):
         reached.set()
         assert go_on.wait(60)
         return real(*arguments)
 
-    monkeypatch.setattr(summing, "_answer", slow)
+    monkeypatch.setattr(summing, "add_up", slow)
     calls = [coordinators.OpenSum(messages(scene.task.asked(3, scene.sent)), timeout=60) for _ in range(2)]
     assert reached.wait(60)
     identity = scene.unmasker.books.keys.public.identity
@@ -159,14 +159,14 @@ def test_devices_are_enrolled_while_masks_are_added_up(scene, stubs, monkeypatch
 
 
 def test_a_cancelled_call_leaves_nothing_and_is_asked_again(scene, stubs, monkeypatch):
-    reached, go_on, real = threading.Event(), threading.Event(), summing._answer
+    reached, go_on, real = threading.Event(), threading.Event(), summing.add_up
 
     def slow(*arguments):
         reached.set()
         assert go_on.wait(60)
         return real(*arguments)
 
-    monkeypatch.setattr(summing, "_answer", slow)
+    monkeypatch.setattr(summing, "add_up", slow)
     call = stubs[1].OpenSum(messages(scene.task.asked(3, scene.sent)), timeout=60)
     assert reached.wait(60)
     call.cancel()

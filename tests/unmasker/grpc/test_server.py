@@ -19,7 +19,7 @@ from fedau2.wire.identity.services import ENROLMENT, UNMASK
 from tests import certificates
 from tests.unmasker.device import Device, opening
 from tests.unmasker.served import served
-from unmasker.errors import BooksError
+from unmasker.errors import BooksError, FolderError
 from unmasker.grpc.server import Tls
 
 CODE = grpc.StatusCode
@@ -80,19 +80,24 @@ def test_refusals_have_their_statuses(stubs, unmasker):
     assert refused(devices.Log, LogRequest(first=10**6)) == CODE.OUT_OF_RANGE
     assert refused(devices.Log, LogRequest(first=2**64 - 1)) == CODE.OUT_OF_RANGE
     assert refused(coordinators.OpenRound, OpenRoundRequest()) == CODE.INVALID_ARGUMENT
-    assert refused(coordinators.OpenRound, opening(0)) == CODE.FAILED_PRECONDITION
+    assert refused(coordinators.OpenRound, opening(0)) == CODE.ABORTED
     assert refused(coordinators.OpenRound, opening(1, checkpoint=b"x")) == CODE.ALREADY_EXISTS
     assert refused(coordinators.CloseRound, CloseRoundRequest()) == CODE.INVALID_ARGUMENT
 
 
-def test_a_fault_is_an_internal_error_whose_text_says_nothing(stubs, unmasker, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code"), [(ValueError, CODE.INTERNAL), (BooksError, CODE.UNAVAILABLE), (FolderError, CODE.UNAVAILABLE)]
+)
+def test_a_fault_is_an_error_whose_text_says_nothing(stubs, unmasker, monkeypatch, error, code):
+    """A database that is locked, or a full disk, passes: devices call again."""
+
     def fails():
-        raise BooksError("secret")
+        raise error("secret")
 
     monkeypatch.setattr(unmasker.books, "writing", fails)
     with pytest.raises(grpc.RpcError) as raised:
         stubs[1].OpenRound(opening(1), timeout=30)
-    assert raised.value.code() == CODE.INTERNAL
+    assert raised.value.code() == code
     assert "secret" not in raised.value.details()
 
 

@@ -22,6 +22,9 @@ PSEUDONYM = 16
 LONGEST = 90 * 86400
 """Most seconds that a certificate is valid."""
 
+EARLY = 3600
+"""Seconds before its issue in which a certificate is valid already: clocks are set back now and then."""
+
 CONTEXT = b"fedau2 certificate v1\0"
 
 _VERSION = 1
@@ -60,7 +63,7 @@ class Certificate:
 
     def current(self, now: float) -> bool:
         """Returns True if it is valid at a time, in seconds since 1970."""
-        return self.issued <= now < self.expires
+        return self.issued - EARLY <= now < self.expires
 
     @classmethod
     def read(cls, data: bytes) -> tuple[Self, bytes]:

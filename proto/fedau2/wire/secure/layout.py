@@ -11,10 +11,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE, TensorSpec
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE
+from fedau2.wire import item_axes
 
 CANARY = (1, 0, 0, 0)
 """The first words of every vector."""
+
+
+@dataclass(frozen=True)
+class ItemAxis:
+    """The axis of a tensor along which the items lie.
+
+    Attributes:
+        axis: counted from 0.
+        spans: numbers per item, or others, one of the two being 0, in their order along the axis.
+    """
+
+    axis: int
+    spans: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -25,13 +39,13 @@ class Layout:
         items: rows of the catalogue.
         shapes: of the shared and adversary tensors, by name, in name order.
         tables: names of those that are tables, in name order.
-        by_item: names of those whose first axis is the catalogue, in name order; tables are among them.
+        by_item: the axes of those along which the items lie, by name, in name order; tables are among them.
     """
 
     items: int
     shapes: dict[str, tuple[int, ...]]
     tables: tuple[str, ...]
-    by_item: tuple[str, ...]
+    by_item: dict[str, ItemAxis]
 
     @classmethod
     def of(cls, task: TaskManifest) -> "Layout":
@@ -40,7 +54,8 @@ class Layout:
             (spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_PRIVATE), key=lambda spec: spec.name
         )
         tables = tuple(spec.name for spec in specs if spec.kind == TENSOR_KIND_TABLE)
-        by_item = tuple(spec.name for spec in specs if spec.name in tables or _has_rows(spec))
+        axes = ((spec, item_axes.of(spec)) for spec in specs)
+        by_item = {spec.name: ItemAxis(axis, tuple(item_axes.spans(spec))) for spec, axis in axes if axis is not None}
         return cls(task.items, {spec.name: tuple(spec.shape) for spec in specs}, tables, by_item)
 
     @property
@@ -80,8 +95,3 @@ class Layout:
     def size(self) -> int:
         """Words of a vector."""
         return int(self.touched.stop) + sum(map(math.prod, self.shapes.values()))
-
-
-def _has_rows(spec: TensorSpec) -> bool:
-    """Returns True for a dense tensor that has one number or one row of numbers for each item."""
-    return spec.item_axis == 1 and not spec.item_spans
