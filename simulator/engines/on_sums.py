@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coordinator.aggregation.secure_sum import SecureSum
 from fedau2.v1.secure_pb2 import SecureSums
-from fedau2.wire.secure import noise
+from fedau2.wire.secure import closing, noise
 from fedau2.wire.secure.layout import Layout
 
 
@@ -27,4 +27,4 @@ def drawn(layout: Layout, policy: SecureSums, seed: int, round_number: int) -> N
 def open_noisy(total: SecureSum, layout: Layout, policy: SecureSums, seed: int, round_number: int) -> None:
     """Adds a round's noise to a whole sum, and closes what noise leaves closed; see `drawn`."""
     masks = (-drawn(layout, policy, seed, round_number)).astype(np.uint32)  # no masks, less the noise
-    total.open(masks, np.zeros(layout.items, np.bool_))
+    total.open(masks, closing.nothing(layout))

@@ -78,7 +78,7 @@ def settle(page: Page, opened: Sum) -> None:
         DifferentSumError: the round has another sum, or another answer was given.
     """
     before = find(page.connection, opened.task_id, opened.round)
-    if before is None or (before.answer != NOT_YET and before != opened):
+    if before is None or before.answer not in (NOT_YET, opened.answer):
         raise DifferentSumError(_ANOTHER)
     expect(before, opened.set, opened.head)
     chosen = (opened_sum.c.task_id == opened.task_id, opened_sum.c.round == opened.round)
