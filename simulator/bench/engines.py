@@ -1,4 +1,4 @@
-"""What measurements share: the paper's plan, a population, engines that train it, and cohorts."""
+"""Parts that measurements share: the paper's plan, a population, engines that train it, and cohorts."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec

@@ -29,7 +29,7 @@ class Gain:
         kernel: name of the kernel.
         cohort: number of clients in the round.
         seconds: elapsed time of a round with one thread, median over the repeats.
-        gain: how many times faster several threads are, median over the repeats.
+        gain: factor by which several threads are faster, median over the repeats.
         low, high: smallest and largest gain.
         cpu: CPU time of a round with several threads, over that with one; median.
     """
@@ -66,9 +66,17 @@ def measure(
         ways = [partial(engine.train_round, members) for engine in engines]
         costs = np.array([[_cost(way) for way in ways] for _ in range(repeats + 1)][1:])
         ratios = costs[:, 0, 0] / costs[:, 1, 0]
-        middle = np.median(costs[:, 0, 0]), np.median(ratios), ratios.min(), ratios.max()
-        cpu = np.median(costs[:, 1, 1] / costs[:, 0, 1])
-        gains.append(Gain(model, kernel, size, *map(float, middle), float(cpu)))
+        gain = Gain(
+            model=model,
+            kernel=kernel,
+            cohort=size,
+            seconds=float(np.median(costs[:, 0, 0])),
+            gain=float(np.median(ratios)),
+            low=float(ratios.min()),
+            high=float(ratios.max()),
+            cpu=float(np.median(costs[:, 1, 1] / costs[:, 0, 1])),
+        )
+        gains.append(gain)
     return gains
 
 

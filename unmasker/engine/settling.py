@@ -28,7 +28,7 @@ def claim(page: Page, request: SumRequest, members: Members, accepted: Collectio
         accepted: classes of evidence that enrol devices now.
 
     Returns:
-        The refused members, with nothing written down; None if there are none.
+        The refused members, with nothing written down; None: all members are good.
 
     Raises:
         DifferentSumError: another sum was asked for, or opened, for this round.

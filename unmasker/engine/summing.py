@@ -66,7 +66,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Members:
-    """What the members' devices have sealed, opened and checked.
+    """The sealed parts of the members' contributions, opened and checked.
 
     Attributes:
         key: of the round.
@@ -115,7 +115,7 @@ def open_members(request: SumRequest, key: OpenKey, keys: Keys, check: Callable[
 def add_up(request: SumRequest, key: OpenKey, members: Members, check: Callable[[], None]) -> Answer | None:
     """Adds up the masks of members who are all good.
 
-    The set must be in the books before, because whether the head is that of the members tells something.
+    The set must be in the books before: the result shows whether the head is that of the members.
 
     Args:
         request: the request.

@@ -82,10 +82,11 @@ def verdicts(
         now: seconds since 1970.
 
     Returns:
-        In their order: False for one that had expired before the round was opened, or was revoked, whose key is not
-        the newest of its holder, or whose holder is in the set twice. The answer does not say which of these it is. A
-        certificate that was renewed for the same key, or has expired since the round was opened, is good, because its
-        device may have contributed just before. A certificate without evidence is good while such ones are given out.
+        In their order: False for one that had expired before the round was opened or was revoked, for one with another
+        key than the newest of its holder, and for those of a holder who is in the set twice. The answer does not say
+        which of these it is. A certificate that was renewed for the same key, or has expired since the round was
+        opened, is good, because its device may have contributed just before. A certificate without evidence is good
+        while such ones are given out.
     """
     newest = _newest(connection, [certificate.pseudonym for certificate in certificates])
     live = [

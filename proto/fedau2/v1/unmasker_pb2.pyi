@@ -863,7 +863,7 @@ class OpenedSum(_message.Message):
     set: _builtins.bytes
     """SHA-256 of the set of members."""
     withheld: _builtins.bytes
-    """What stays closed: a bit for each catalogue row, and then for each shared and adversary tensor in name order, the
+    """The rows and tensors that stay closed: a bit for each catalogue row, and then for each shared and adversary tensor in name order, the
     lowest bit first, filled up with 0. Empty if nothing stays closed.
     """
     sha256: _builtins.bytes

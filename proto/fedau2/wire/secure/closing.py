@@ -1,6 +1,6 @@
 """The parts of a sum that stay closed: what too few devices contributed to, and the counts of rows.
 
-What is closed is written as one array: True or False for each row of the catalogue, and then for each tensor of the
+One array says what is closed: True or False for each row of the catalogue, and then for each tensor of the
 layout.
 """
 
@@ -48,7 +48,7 @@ def closed_places(layout: Layout, policy: SecureSums, closed: NDArray[np.bool_])
     layer, is below 0 at the items that a device recorded, so its sum would show how many devices recorded an item that
     few touched.
 
-    A tensor is closed with its two flags: how few devices carry it is not told either.
+    A tensor is closed with its two flags: the number of devices that carry it stays closed too.
 
     Counts of rows are never opened. With noise no flag is, because flags carry none.
 
