@@ -79,9 +79,10 @@ def _norm(norm: float) -> str:
 
 
 def _plain(task: Task, manifest: TaskManifest) -> Iterator[Setting]:
-    clip = manifest.plan.server.clip_norm
+    clip, medians = manifest.plan.server.clip_norm, manifest.plan.server.clip_medians
     yield Setting("Secure sums", "off: the coordinator reads each contribution", False)
-    yield Setting("Clip of a contribution", _norm(clip), clip > 0)
+    running = f", and {medians:g} running medians" if medians else ""
+    yield Setting("Clip of a contribution", f"{_norm(clip)}{running}", clip > 0)
     yield Setting("Row threshold", "none: every row is read", False)
     combined = _word(task_pb2.Aggregation, task.closing.aggregation, "AGGREGATION_").replace("_", " ")
     robust = task.closing.aggregation != task_pb2.AGGREGATION_UNSPECIFIED

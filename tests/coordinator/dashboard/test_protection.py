@@ -18,11 +18,16 @@ def shown(manifest, task=None):
 
 
 def test_a_plain_task(tools):
-    lines = shown(tools.make_bundle(clip_norm=10).manifest)
+    task = tools.make_bundle(clip_norm=10).manifest
+    task.plan.server.clip_medians = 4
+    lines = shown(task)
     assert lines["Protection of gender"].value == "adversary with the head mlp, reversal with the trigger sut, of user"
     assert lines["Protection of gender"].on
     assert (lines["Weight against gender (epsilon)"].value, lines["Weight against gender (epsilon)"].on) == ("1", True)
-    assert (lines["Clip of a contribution"].value, lines["Clip of a contribution"].on) == ("L2 norm 10", True)
+    assert (lines["Clip of a contribution"].value, lines["Clip of a contribution"].on) == (
+        "L2 norm 10, and 4 running medians",
+        True,
+    )
     for name in ("Secure sums", "Row threshold", "Aggregation", "Cover rows", "Clip of gender"):
         assert not lines[name].on
 
