@@ -30,7 +30,7 @@ Answers = Callable[[], Any]
 Gate = Callable[[str, Any, Context], AbstractAsyncContextManager[Callable[[object], None]]]
 """Runs the block that answers a call, by the method's name, its request and its context; or refuses it.
 
-The block is given a function that takes the answer.
+The block is given a function that takes each answer before it is sent, and may refuse it.
 """
 
 
@@ -83,10 +83,11 @@ def _streaming(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, C
     async def answer(request: Any, context: Context) -> None:  # noqa: ANN401
         try:
             async with (
-                gate(method.name, request, context),
+                gate(method.name, request, context) as answered,
                 aclosing(getattr(answers(), method.handler)(request)) as responses,
             ):
                 async for response in responses:
+                    answered(response)
                     await write(response, context)
         except Exception as error:
             await refuse(error, context)

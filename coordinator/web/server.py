@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -132,17 +131,7 @@ def configured(app: Any, http: type[Connection], most: int, tls: Tls | None, **m
         timeout_graceful_shutdown=int(GRACE),
         timeout_notify=0,
         **more,
-        **_secured(tls),
     )
     config.load()
+    config.ssl = None if tls is None else tls.context()
     return config
-
-
-def _secured(tls: Tls | None) -> dict[str, Any]:
-    if tls is None:
-        return {}
-    tls.check()
-    secured = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
-    if tls.client_authorities is None:
-        return secured
-    return secured | {"ssl_ca_certs": str(tls.client_authorities), "ssl_cert_reqs": ssl.CERT_REQUIRED}

@@ -140,6 +140,33 @@ def test_over_tls_coordinators_must_show_a_certificate_and_devices_need_none(unm
             assert raised.value.code() == CODE.UNAVAILABLE
 
 
+def test_a_certificate_that_is_replaced_is_used_without_a_restart(unmasker, tmp_path):
+    old, new = certificates.make(), certificates.make()
+    paths = tmp_path / "key", tmp_path / "certificate"
+
+    def write(pair):
+        for path, data in zip(paths, pair, strict=True):
+            path.write_bytes(data)
+
+    def trusting(address, pair):
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with grpc.secure_channel(address, grpc.ssl_channel_credentials(pair[1]), options) as channel:
+            try:
+                unmasker_pb2_grpc.EnrolmentServiceStub(channel).Log(LogRequest(), timeout=30).next()
+            except grpc.RpcError as error:
+                return error.code()
+        return CODE.OK
+
+    write(old)
+    with served(unmasker, (Tls(paths[1], paths[0]), None)) as servers:
+        answers = [trusting(servers.devices, old)]
+        paths[1].write_bytes(new[1])  # its key is not there yet
+        answers.append(trusting(servers.devices, old))
+        write(new)
+        answers += [trusting(servers.devices, pair) for pair in (old, new)]
+    assert answers == [CODE.OK, CODE.OK, CODE.UNAVAILABLE, CODE.OK]
+
+
 def test_every_method_takes_a_message_of_its_own():
     names = [method.request.__name__ for service in (ENROLMENT, UNMASK) for method in service]
     assert len(set(names)) == len(names) == len([*ENROLMENT]) + len([*UNMASK])
