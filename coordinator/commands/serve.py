@@ -5,9 +5,13 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
 
 from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
@@ -18,12 +22,16 @@ from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc import unmasker_client
 from coordinator.grpc.connections import Connections
 from coordinator.grpc.expiry import Expiry, ends
+from coordinator.grpc.handlers import Observe, unobserved
 from coordinator.grpc.server import Servers
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
 from fedau2 import logs
 from fedau2.wire import addresses
+
+if TYPE_CHECKING:
+    from coordinator.telemetry.sending import Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +47,8 @@ def _serve(args: argparse.Namespace) -> int:
     loaded = load(args)
     if loaded.settings.web is not None:
         import_module("coordinator.web.server")  # so that a missing package is named before anything is served
+    if loaded.settings.telemetry is not None:
+        import_module("coordinator.telemetry.sending")
     if args.check:
         print("\n".join(loaded.describe()))
         return 0
@@ -55,21 +65,28 @@ async def _serve_until_signal(settings: Settings) -> int:
     signals, opened = _signals(), list[Coordinator]()
     by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
     tls, admin_tls, unmasker_tls = settings.tls, settings.admin_tls, settings.unmasker_tls
-    servers = await Servers.start(settings.listen, settings.admin, tls, admin_tls, settings.admin_roles, by_token)
+    registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
+    telemetry = _telemetry(settings, registry)
+    observe = unobserved if telemetry is None else telemetry.spans.call
+    secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
+    servers = await Servers.start(settings.listen, settings.admin, *secured)
     expiry = Expiry(ends(tls, admin_tls, unmasker_tls))
     async with AsyncExitStack() as stack:
+        if telemetry is not None:
+            stack.push_async_callback(asyncio.to_thread, telemetry.close)
         stack.push_async_callback(servers.stop)
         if settings.metrics is not None:
-            registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        web = await _web(settings, tls, servers, stack)
+        web = await _web(settings, tls, observe, servers, stack)
         coordinator = await _opened(settings, _unmasker(settings, unmasker_tls), signals)
         if coordinator is None:
             return 0
         async with coordinator:
             opened.append(coordinator)
             coordinator.metrics.show(expiry.gauges)
+            if telemetry is not None:
+                coordinator.metrics.followers.append(telemetry.spans.round)
             stack.callback(asyncio.create_task(expiry.watch()).cancel)
             await servers.serve(coordinator)
             print(f"serving devices on {servers.devices}", flush=True)
@@ -88,13 +105,24 @@ async def _serve_until_signal(settings: Settings) -> int:
     return 0
 
 
-async def _web(settings: Settings, tls: Tls | None, servers: Servers, stack: AsyncExitStack) -> str | None:
+def _telemetry(settings: Settings, registry: Callable[[], CollectorRegistry | None]) -> "Telemetry | None":
+    """Begins to send traces and metrics; returns None if nobody asked for it."""
+    if settings.telemetry is None:
+        return None
+    from coordinator.telemetry.sending import Telemetry  # here, because it needs the extra `otel`
+
+    return Telemetry.to(settings.telemetry, registry)
+
+
+async def _web(
+    settings: Settings, tls: Tls | None, observe: Observe, servers: Servers, stack: AsyncExitStack
+) -> str | None:
     """Serves devices in browsers until the stack is closed, and returns the address; None: nobody asked for it."""
     if settings.web is None:
         return None
     from coordinator.web.server import WebServer  # here, because it needs the extra `web`
 
-    server = await WebServer.start(settings.web, servers.answers, settings.web_origin, tls)
+    server = await WebServer.start(settings.web, servers.answers, settings.web_origin, tls, observe=observe)
     stack.push_async_callback(server.stop)
     return server.address
 

@@ -11,7 +11,7 @@ import uvicorn
 
 from coordinator import sockets
 from coordinator.errors import CoordinatorError
-from coordinator.grpc.handlers import Answers
+from coordinator.grpc.handlers import Answers, Observe, unobserved
 from coordinator.grpc.server import GRACE
 from coordinator.grpc.tls import Tls
 from coordinator.web.calls import Calls
@@ -57,6 +57,7 @@ class WebServer:
         origins: tuple[str, ...] = (),
         tls: Tls | None = None,
         clock: Callable[[], float] = time.monotonic,
+        observe: Observe = unobserved,
     ) -> Self:
         """Begins to answer.
 
@@ -66,11 +67,12 @@ class WebServer:
             origins: of the pages that may make calls in browsers; ("*",): all pages.
             tls: the files for TLS; None: plaintext.
             clock: see the class.
+            observe: surrounds each call.
 
         Raises:
             CoordinatorError: the address cannot be served on, or the certificate cannot be used.
         """
-        app = open_to(origins, Calls(methods.DEVICE, answers))
+        app = open_to(origins, Calls(methods.DEVICE, answers, observe))
         config = configured(app, Connection, MOST, tls, timeout_keep_alive=300)
         server = cls(config, listen, clock)
         await server._begin(config)
