@@ -71,6 +71,7 @@ async def _serve_until_signal(settings: Settings) -> int:
     secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
     servers = await Servers.start(settings.listen, settings.admin, *secured)
     expiry = Expiry(ends(tls, admin_tls, unmasker_tls))
+    process.on_hangup(expiry.look)
     async with AsyncExitStack() as stack:
         if telemetry is not None:
             stack.push_async_callback(asyncio.to_thread, telemetry.close)

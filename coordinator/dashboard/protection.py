@@ -7,6 +7,7 @@ from typing import Any
 from fedau2.v1 import task_pb2
 from fedau2.v1.admin_pb2 import SecureSumsStatus, Task
 from fedau2.v1.task_pb2 import Adversary, Matching, TaskManifest
+from fedau2.wire.secure import privacy
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,12 @@ def _sums(manifest: TaskManifest, status: SecureSumsStatus) -> Iterator[Setting]
     yield Setting("Row threshold", f"{least} {'device' if least == 1 else 'devices'}", least > 1)
     noise = policy.noise_multiplier
     yield Setting("Noise on sums", f"{noise:g} times the clip" if noise else "none", noise > 0)
+    cap = policy.max_participations
+    yield Setting("Contributions of one device", f"at most {cap}" if cap else "any number", cap > 0)
+    if noise and cap:
+        most = privacy.epsilon(privacy.mu(cap, noise), privacy.SERVED_DELTA)
+        budget = f"at most {most:.3g} at delta {privacy.SERVED_DELTA:g}, however many sums are opened"
+        yield Setting("Budget of epsilon", budget, True)
     if status.epsilon:
         spent = f"at most {status.epsilon:.3g} at delta {status.delta:g}, of all sums so far"
         yield Setting("Epsilon of differential privacy", spent, True)

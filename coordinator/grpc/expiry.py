@@ -60,11 +60,17 @@ class Expiry:
             if end - now > SOON or now - self._said.get(setting, -_DAY) < _DAY:
                 continue
             self._said[setting] = now
-            at = datetime.fromtimestamp(end, UTC).isoformat(" ", "minutes")
+            at = _written(end)
             if now < end:
                 _log.warning("%s ends at %s: renew it, which needs no restart", setting, at)
             else:
                 _log.error("%s has ended at %s, so new connections fail: renew it, which needs no restart", setting, at)
+
+    def look(self) -> None:
+        """Uses what was replaced at once, and logs the end of each certificate: the answer to SIGHUP."""
+        ends = [f"{setting} ends at {_written(end)}" for setting, end in self._known()]
+        known = "; ".join(ends) or "there are no certificates"
+        _log.info("SIGHUP: replaced files are used without a restart, and settings after one; %s", known)
 
     async def watch(self) -> None:
         """Looks from time to time, until it is cancelled."""
@@ -76,3 +82,7 @@ class Expiry:
         for setting, read in self._ends.items():
             if (end := read()) is not None:
                 yield setting, end
+
+
+def _written(end: float) -> str:
+    return datetime.fromtimestamp(end, UTC).isoformat(" ", "minutes")

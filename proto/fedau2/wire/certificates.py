@@ -120,7 +120,7 @@ def check_authorities(pem: bytes, name: str) -> float | None:
 
 
 def server_context(chain: bytes, key: bytes, authorities: bytes | None) -> ssl.SSLContext:
-    """Makes the context of a server.
+    """Makes the context of a server, which speaks TLS 1.3.
 
     Args:
         chain: as for `identity`, which has accepted it.
@@ -128,6 +128,7 @@ def server_context(chain: bytes, key: bytes, authorities: bytes | None) -> ssl.S
         authorities: sign the certificates of callers, who must show one; None: callers need none.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     with _file(chain) as first, _file(key) as second:
         context.load_cert_chain(first, second)
     if authorities is not None:

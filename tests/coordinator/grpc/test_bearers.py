@@ -13,6 +13,7 @@ import pytest
 from coordinator.commands import credentials
 from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import SettingError, UnprovenError
+from coordinator.grpc import status as grpc_status
 from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.operators import NEEDED, Operators, Role
@@ -21,6 +22,7 @@ from coordinator.grpc.tls import Tls
 from coordinator.model.limits import AddressLimits
 from coordinator.store import operations_log
 from coordinator.store.state_folder import StateFolder
+from fedau2.logs import Seldom
 from fedau2.v1.admin_pb2 import ListTasksRequest, PauseTaskRequest, WatchRoundsRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from tests import certificates, identity_provider
@@ -195,8 +197,9 @@ def test_a_rotated_key_is_used_at_once_and_the_one_before_no_more(files):
     assert asyncio.run(run()) == (["OK", "OK"], ["PERMISSION_DENIED", "OK"])
 
 
-def test_callers_who_have_proved_nothing_are_counted_and_not_recorded(files, caplog):
+def test_callers_who_have_proved_nothing_are_counted_and_not_recorded(files, caplog, monkeypatch):
     caplog.set_level("INFO")
+    monkeypatch.setattr(grpc_status, "REFUSED", Seldom())
     nothing = [[], ["Bearer x"], [bearer("admin", exp=time.time() - 120)], [bearer("admin"), bearer("admin")]]
 
     async def run():

@@ -4,6 +4,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from fedau2.logs import Seldom
 from fedau2.v1 import unmasker_pb2, unmasker_pb2_grpc
 from fedau2.v1.unmasker_pb2 import (
     CloseRoundRequest,
@@ -20,6 +21,7 @@ from tests import certificates
 from tests.unmasker.device import Device, opening
 from tests.unmasker.served import served
 from unmasker.errors import BooksError
+from unmasker.grpc import handlers as unmasker_handlers
 from unmasker.grpc.server import Tls
 
 CODE = grpc.StatusCode
@@ -113,6 +115,16 @@ def test_requests_that_do_not_parse_are_the_callers_fault(servers, service):
         for method in service:
             call = channel.stream_stream(method.path)
             assert refused(call, iter([b"\xff\xff\xff"])) == CODE.INVALID_ARGUMENT
+
+
+def test_calls_that_are_refused_do_not_fill_the_log(servers, caplog, monkeypatch):
+    monkeypatch.setattr(unmasker_handlers, "REFUSED", Seldom())
+    caplog.set_level("INFO")
+    with grpc.insecure_channel(servers.devices) as channel:
+        for _ in range(30):
+            call = channel.stream_stream(next(iter(ENROLMENT)).path)
+            assert refused(call, iter([b"\xff\xff\xff"])) == CODE.INVALID_ARGUMENT
+    assert [record.getMessage() for record in caplog.records] == ["refused: InvalidRequestError"]
 
 
 def test_over_tls_coordinators_must_show_a_certificate_and_devices_need_none(unmasker, tmp_path):
