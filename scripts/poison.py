@@ -4,13 +4,12 @@
 
 A run of the batched engine is trained. Then it goes on for some rounds in several ways: undisturbed, and with one
 contribution of the next round replaced by values of random signs, as large as they may be. Contributions have no bound
-there, or the clip norm, or some multiple of the running median of the honest norms. The first table has percentiles of
+there, or the clip norm, or the clip norm and some running medians of all norms. The first table has percentiles of
 honest contributions' L2 norms, the second the ranking on the validation items.
 """
 
 import argparse
 import copy
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coordinator.aggregation.aggregators import Aggregator, norm
+from coordinator.aggregation.aggregators import Aggregator
+from coordinator.aggregation.clip import norm
 from coordinator.errors import AggregationError
 from export.bundle import Bundle, from_plan
 from fedau2.v1.task_pb2 import TaskManifest
@@ -35,8 +35,8 @@ from simulator.unlearning.baselines import Noise
 POINTS = (0, 1, 5, 10, 20)
 """Rounds from the poisoned one on at which the model is evaluated."""
 
-RECENT = 470
-"""Contributions whose median norm is the running median: those of about five rounds."""
+NO_NORM, MANY = 1e30, 1e6
+"""A clip norm, and a number of running medians, that no contribution reaches: the norms are only remembered."""
 
 
 @dataclass(eq=False)
@@ -46,19 +46,13 @@ class Observer(Noise):
     Attributes:
         norms: L2 norms of the honest contributions so far.
         poison: is added instead of the next contribution; None: nothing is replaced.
-        medians: a longer contribution is scaled down to so many running medians; 0: never.
-        bound: the norm to which it is scaled down in this round.
     """
 
     norms: list[float] = field(default_factory=list)
     poison: Mapping[str, Update] | None = None
-    medians: float = 0.0
-    bound: float = math.inf
 
     def noisy(self, total: Aggregator, round_number: int) -> Aggregator:
         """Wraps an aggregator. The engine trains one client at a time then, because the wrapper is not a `Mean`."""
-        if self.medians:
-            self.bound = self.medians * float(np.median(self.norms[-RECENT:]))
         return _Observed(total, self)
 
 
@@ -66,6 +60,7 @@ class _Observed:
     def __init__(self, total: Aggregator, observer: Observer) -> None:
         self._total, self._observer = total, observer
         self.mean, self.variances, self.reset = total.mean, total.variances, total.reset
+        self.remembered = total.remembered
 
     def merge(self, other: "_Observed") -> None:
         self._total.merge(other._total)
@@ -74,11 +69,7 @@ class _Observed:
         poison, self._observer.poison = self._observer.poison, None
         if poison is None:
             self._observer.norms.append(norm(contribution))
-        added = contribution if poison is None else poison
-        if math.isinf(self._observer.bound):
-            self._total.add(added, largest=largest)
-        else:  # without a clip norm it is a `Mean`
-            self._total.add(added, largest=largest, factor=min(1.0, self._observer.bound / norm(added)))  # type: ignore[call-arg]
+        self._total.add(contribution if poison is None else poison, largest=largest)
 
 
 def main() -> None:
@@ -99,6 +90,8 @@ def main() -> None:
             "plan.model.name": options.model,
             "plan.adversaries": options.adversaries,
             "plan.server.shared.kind": options.server,
+            "plan.server.clip_norm": NO_NORM,
+            "plan.server.clip_medians": MANY,
             **({} if options.learning_rate is None else {"plan.server.shared.learning_rate": options.learning_rate}),
             "data.dataset": options.dataset,
             "engine.rounds": options.rounds + POINTS[-1],
@@ -113,7 +106,7 @@ def main() -> None:
     clip_norm = options.clip_norm or 4 * float(np.percentile(trial.observer.norms, 99))
     print(f"\n| bound | poisoned | {' | '.join(f'NDCG@10 after {after}' for after in POINTS)} | HR@10 |")
     print("|---" * 8 + "|")
-    for clipped, medians in ((0.0, 0.0), (clip_norm, 0.0), (0.0, options.medians)):
+    for clipped, medians in ((0.0, 0.0), (clip_norm, 0.0), (clip_norm, options.medians)):
         for poisoned in (False, True):
             print(trial.branch(clipped, medians, poisoned), flush=True)
 
@@ -163,15 +156,15 @@ class Trial:
     def branch(self, clip_norm: float, medians: float, poisoned: bool) -> str:
         """Goes on from here in a copy; returns a row of the table."""
         task = TaskManifest.FromString(self.bundle.manifest.SerializeToString())
-        task.plan.server.clip_norm = clip_norm
+        task.plan.server.clip_norm, task.plan.server.clip_medians = clip_norm, medians
         population = copy.deepcopy(self.population)
-        observer = Observer(0, norms=self.observer.norms[-RECENT:], medians=medians)
+        observer = Observer(0)
         engine = BatchedEngine(task, self.engine.checkpoint, population, 1, observer)
         engine.restore(self.engine.snapshot(), self.done)
         branch = Trial(self.config, self.bundle, population, self.evaluation, observer, engine, self.done)
         observer.poison = self._poison() if poisoned else None
         text = " | ".join(branch._cells())
-        bound = f"{medians:g} medians" if medians else f"{clip_norm:.3g}"
+        bound = f"{clip_norm:.3g}, {medians:g} medians" if medians else f"{clip_norm:.3g}"
         return f"| {bound} | {'yes' if poisoned else 'no'} | {text} |"
 
     def _cells(self) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_the_constraints_of_the_figures_are_versions_that_are_declared():
     pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
     assert all(version[0].isdigit() for version in pinned.values())
     extras = PROJECT["optional-dependencies"]
-    others = {"dev", "docs", "tensorboard", "mlflow", "wandb", "notebook", "ray", "search", "web"}
+    others = {"dev", "docs", "tensorboard", "mlflow", "wandb", "notebook", "ray", "search", "web", "otel"}
     measured = [extras[name] for name in extras.keys() - others]
     for requirement in map(Requirement, sum(measured, PROJECT["dependencies"])):
         if requirement.name != "fedau2":

@@ -3,19 +3,19 @@
 `Aggregator` states what every aggregator promises; tests/coordinator/aggregation/test_aggregators.py holds it.
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.aggregation.fold import BLOCK, Fold, pieces
+from coordinator.aggregation.clip import Clip
+from coordinator.aggregation.fold import Fold, pieces
 from coordinator.errors import AggregationError
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import fixed, manifest
+from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 
 Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
@@ -51,14 +51,28 @@ class Aggregator(Protocol):
     def variances(self) -> dict[str, float]:
         """Returns the variance of the noise on each number of the mean, by tensor, as far as there is a known one."""
 
+    def remembered(self) -> Tensors:
+        """Returns what the server's state keeps of the contributions for later rounds, by name."""
+
     def reset(self) -> None:
         """Starts again with nothing added."""
 
 
-def of(task: TaskManifest, fold: Fold | None = None) -> Aggregator:
-    """Makes the aggregator that a checked manifest asks for; `fold` is that of `Mean`."""
-    tensors, clip_norm = manifest.shared(task), task.plan.server.clip_norm
-    return ClippedMean(tensors, clip_norm) if clip_norm else Mean(tensors, fold)
+_NO_STATE: Tensors = {}
+
+
+def of(task: TaskManifest, fold: Fold | None = None, state: Tensors = _NO_STATE) -> Aggregator:
+    """Makes the aggregator that a checked manifest asks for.
+
+    Args:
+        task: the manifest.
+        fold: that of `Mean`.
+        state: the server's state before the round.
+    """
+    tensors, server = manifest.shared(task), task.plan.server
+    if not server.clip_norm:
+        return Mean(tensors, fold)
+    return ClippedMean(tensors, server.clip_norm, server.clip_medians, state)
 
 
 class Mean:
@@ -131,6 +145,10 @@ class Mean:
         """Returns nothing, because no noise is known."""
         return {}
 
+    def remembered(self) -> Tensors:
+        """Returns nothing."""
+        return {}
+
     def reset(self) -> None:
         """Starts again with nothing added."""
         for name, total in self._totals.items():
@@ -147,21 +165,25 @@ class ClippedMean:
     Args:
         specs: the tensors that are aggregated, by name.
         clip_norm: largest norm, > 0.
+        medians: the largest norm is also this many running medians, see `Clip`; 0: it is `clip_norm`.
+        state: the server's state before the round.
     """
 
-    def __init__(self, specs: Mapping[str, TensorSpec], clip_norm: float) -> None:
-        self._mean, self._clip_norm = Mean(specs), clip_norm
+    def __init__(
+        self, specs: Mapping[str, TensorSpec], clip_norm: float, medians: float = 0.0, state: Tensors = _NO_STATE
+    ) -> None:
+        self._mean, self._clip = Mean(specs), Clip(clip_norm, medians, state)
 
     def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
         """Clips and adds the contribution of one client: all of it, or nothing if it is refused."""
-        length = norm(contribution)
-        self._mean.add(
-            contribution, largest=largest, factor=self._clip_norm / length if length > self._clip_norm else 1.0
-        )
+        length = self._clip.measured(contribution)
+        self._mean.add(contribution, largest=largest, factor=self._clip.factor(length))
+        self._clip.count([length])
 
     def merge(self, other: "ClippedMean") -> None:
         """Adds a shard."""
         self._mean.merge(other._mean)
+        self._clip.merge(other._clip)
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """Returns the mean."""
@@ -171,30 +193,14 @@ class ClippedMean:
         """Returns nothing, because no noise is known."""
         return self._mean.variances()
 
+    def remembered(self) -> Tensors:
+        """Returns the medians of the norms, see `Clip`."""
+        return self._clip.remembered()
+
     def reset(self) -> None:
         """Starts again with nothing added."""
         self._mean.reset()
-
-
-def norm(contribution: Mapping[str, Update]) -> float:
-    """Computes the L2 norm of a contribution over all its tensors together.
-
-    Squares are summed in float64: along each row of the first axis in numpy's order, then exactly over the rows of all
-    tensors. So the order of the tensors does not change a bit, and neither do rows of zeros, sent or left out.
-    """
-    squares = (block for update in contribution.values() for block in _squares(update))
-    return math.sqrt(math.fsum(chain.from_iterable(squares)))
-
-
-def _squares(update: Update) -> Iterator[list[float]]:
-    """Yields the sums of squares of the rows, some rows at a time."""
-    values = update.values if isinstance(update, Rows) else update
-    rows = values.reshape(len(values), math.prod(values.shape[1:]))
-    step = max(1, BLOCK // max(1, rows.shape[1]))
-    for start in range(0, len(rows), step):
-        # One memory layout, and no BLAS: its order of addition may depend on its number of threads.
-        block = rows[start : start + step].astype(np.float64, order="C")
-        yield np.einsum("ij,ij->i", block, block).tolist()
+        self._clip.reset()
 
 
 def largest_value(name: str, values: NDArray[np.floating[Any]] | Rows) -> float:

@@ -2,20 +2,28 @@
 
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.aggregators import Aggregator
+from coordinator.aggregation.clip import Clip
 from coordinator.aggregation.robust import MEDIAN, Robust
 from fedau2.v1.task_pb2 import AGGREGATION_MEDIAN, AGGREGATION_UNSPECIFIED, ClosingRule, TaskManifest
 from fedau2.wire import manifest
+from fedau2.wire.blobs import Tensors
 
 KEPT = 2 * 2**30
 """Most bytes of contributions that a round with robust aggregation may have to keep in memory."""
 
 
-def of(task: TaskManifest, closing: ClosingRule) -> Aggregator:
-    """Makes the aggregator that a checked manifest and a checked closing rule ask for."""
+def of(task: TaskManifest, closing: ClosingRule, state: Tensors) -> Aggregator:
+    """Makes the aggregator of a round that a checked manifest and a checked closing rule ask for.
+
+    Args:
+        task: the manifest.
+        closing: the closing rule.
+        state: the server's state before the round.
+    """
     if closing.aggregation == AGGREGATION_UNSPECIFIED:
-        return aggregators.of(task)
-    trim = MEDIAN if closing.aggregation == AGGREGATION_MEDIAN else closing.trim
-    return Robust(manifest.shared(task), trim, task.plan.server.clip_norm)
+        return aggregators.of(task, state=state)
+    trim, server = MEDIAN if closing.aggregation == AGGREGATION_MEDIAN else closing.trim, task.plan.server
+    return Robust(manifest.shared(task), trim, Clip(server.clip_norm, server.clip_medians, state))
 
 
 def why_not(task: TaskManifest, closing: ClosingRule, largest: int) -> str:

@@ -72,6 +72,6 @@ def _statistics(norms: Iterable[float]) -> NormStatistics:
 
 
 def _square(update: Update) -> float:
-    """Sums the squares, in float32: exact enough to be looked at, and a tenth of the work of `aggregators.norm`."""
+    """Sums the squares, in float32: exact enough to be looked at, and a tenth of the work of `clip.norm`."""
     values = np.ravel(update.values if isinstance(update, Rows) else update)
     return float(np.dot(values, values))

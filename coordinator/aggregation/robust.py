@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.aggregation.aggregators import expect_room, largest_value, norm
+from coordinator.aggregation.aggregators import expect_room, largest_value
+from coordinator.aggregation.clip import Clip
 from coordinator.errors import AggregationError
 from fedau2.v1.tensors_pb2 import TensorSpec
 from fedau2.wire import fixed, plans
+from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 
 MEDIAN = 0.5
@@ -36,12 +38,12 @@ class Robust:
     Args:
         specs: the tensors that are aggregated, by name.
         trim: share of the values that is left out at either end, above 0 and below 0.5; or `MEDIAN`.
-        clip_norm: norm to which a longer contribution is scaled down; 0: never.
+        clip: scales long contributions down; by default none.
     """
 
-    def __init__(self, specs: Mapping[str, TensorSpec], trim: float, clip_norm: float = 0.0) -> None:
+    def __init__(self, specs: Mapping[str, TensorSpec], trim: float, clip: Clip | None = None) -> None:
         self._shapes = {name: tuple(spec.shape) for name, spec in specs.items()}
-        self._trim, self._clip_norm = trim, clip_norm
+        self._trim, self._clip = trim, clip or Clip(0.0)
         self._sent: dict[str, list[_Part]] = {name: [] for name in specs}
         self._reached = dict.fromkeys(specs, 0.0)
 
@@ -49,12 +51,13 @@ class Robust:
         """Adds the contribution of one client: all of it, or nothing if it is refused."""
         reached = {name: self._reached[name] + self._largest(name, update) for name, update in contribution.items()}
         expect_room(reached)
-        length = norm(contribution) if self._clip_norm else 0.0
-        factor = self._clip_norm / length if length > self._clip_norm else 1.0
+        length = self._clip.measured(contribution)
+        factor = self._clip.factor(length)
         self._reached |= reached
         for name, update in contribution.items():
             rows, values = (update.indices, update.values) if isinstance(update, Rows) else (None, update)
             self._sent[name].append(_Part(rows, fixed.to_fixed(values, factor)))
+        self._clip.count([length])
 
     def _largest(self, name: str, update: Update) -> float:
         shape = self._shapes[name]
@@ -70,6 +73,7 @@ class Robust:
         self._reached = reached
         for name, sent in other._sent.items():
             self._sent[name].extend(sent)
+        self._clip.merge(other._clip)
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
         """Returns what stands for the mean: the median or trimmed mean of each tensor that a client sent."""
@@ -108,8 +112,13 @@ class Robust:
         """Returns nothing, because no noise is known."""
         return {}
 
+    def remembered(self) -> Tensors:
+        """Returns the medians of the norms, see `Clip`."""
+        return self._clip.remembered()
+
     def reset(self) -> None:
         """Starts again with nothing added."""
+        self._clip.reset()
         for name, sent in self._sent.items():
             sent.clear()
             self._reached[name] = 0.0

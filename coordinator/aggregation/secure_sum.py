@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from coordinator.errors import AggregationError, ImplausibleSumError
 from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire.blobs import Tensors
 from fedau2.wire.secure import closing, packing
 from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.layout import CANARY, Layout
@@ -118,6 +119,10 @@ class SecureSum:
             name: math.ldexp(deviation / members, -grids[name].exponent) ** 2
             for name, deviation in policies.deviations(self._policy).items()
         }
+
+    def remembered(self) -> Tensors:
+        """Returns nothing, because no norm is known."""
+        return {}
 
     def total(self) -> NDArray[np.int64]:
         """Returns the sum of the vectors, decoded: between -2^(b-1) and 2^(b-1)."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from coordinator.aggregation import clip
 from coordinator.errors import BlobLostError
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs, succession
@@ -40,10 +41,11 @@ def follow(
         fresh: the successor's own first checkpoint, which has the numbers of new items.
 
     Returns:
-        The successor's checkpoint and server state. New items begin with moments of 0.
+        The successor's checkpoint and server state. New items begin with moments of 0. The medians of contributions'
+        norms go on, because devices contribute as before.
     """
     carried, specs = succession.carry(old, new, way, checkpoint, fresh), {spec.name: spec for spec in new.tensors}
-    moments: Tensors = {}
+    moments = clip.kept(state)
     for name in carried:
         for moment in ("first", "second"):
             if (key := f"{name}.{moment}") in state:

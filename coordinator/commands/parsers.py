@@ -3,8 +3,10 @@
 import math
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fedau2 import logs
+from fedau2.wire import addresses
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~\[\]:-]+")
 
@@ -42,6 +44,18 @@ def absolute(text: str) -> Path:
     if not path.is_absolute():  # a word such as "off" must not be taken for a folder to record into
         raise ValueError(text)
     return path
+
+
+def collector(text: str) -> str:
+    """A URL with https, or with http within this machine."""
+    parts = urlsplit(text)
+    port = f":{parts.port}" if parts.port else ":4318"
+    within = bool(parts.hostname) and addresses.is_loopback(f"{parts.hostname}{port}")
+    if not parts.hostname or parts.username or parts.query or parts.fragment or parts.scheme not in ("http", "https"):
+        raise ValueError(text)
+    if parts.scheme == "http" and not within:
+        raise ValueError(text)
+    return text
 
 
 def level(text: str) -> str:

@@ -1,7 +1,10 @@
-"""The limits of the process that serves: files for its owner alone, and as many open ones as the system allows."""
+"""The process that serves: files for its owner alone, as many open ones as the system allows, and no end by SIGHUP."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _OTHERS = 0o077
@@ -28,3 +31,9 @@ def raise_file_limit() -> int:
     except (OSError, ValueError):
         hard = soft  # macOS allows fewer than it says
     return hard
+
+
+def on_hangup(answer: Callable[[], None]) -> None:
+    """Answers SIGHUP on the running event loop. It would end the process at once, and reloads and terminals send it."""
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, answer)

@@ -5,9 +5,13 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
 
 from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
@@ -17,11 +21,17 @@ from coordinator.engine.unmasking import Unmasker
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc import unmasker_client
 from coordinator.grpc.connections import Connections
+from coordinator.grpc.expiry import Expiry, ends
+from coordinator.grpc.handlers import Observe, unobserved
 from coordinator.grpc.server import Servers
-from coordinator.grpc.unmasker_client import UnmaskerClient
+from coordinator.grpc.tls import Tls
+from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
 from fedau2 import logs
 from fedau2.wire import addresses
+
+if TYPE_CHECKING:
+    from coordinator.telemetry.sending import Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +47,8 @@ def _serve(args: argparse.Namespace) -> int:
     loaded = load(args)
     if loaded.settings.web is not None:
         import_module("coordinator.web.server")  # so that a missing package is named before anything is served
+    if loaded.settings.telemetry is not None:
+        import_module("coordinator.telemetry.sending")
     if args.check:
         print("\n".join(loaded.describe()))
         return 0
@@ -52,20 +64,31 @@ def _serve(args: argparse.Namespace) -> int:
 async def _serve_until_signal(settings: Settings) -> int:
     signals, opened = _signals(), list[Coordinator]()
     by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
-    secured = (settings.tls, settings.admin_tls, settings.admin_roles, by_token)
+    tls, admin_tls, unmasker_tls = settings.tls, settings.admin_tls, settings.unmasker_tls
+    registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
+    telemetry = _telemetry(settings, registry)
+    observe = unobserved if telemetry is None else telemetry.spans.call
+    secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
     servers = await Servers.start(settings.listen, settings.admin, *secured)
+    expiry = Expiry(ends(tls, admin_tls, unmasker_tls))
+    process.on_hangup(expiry.look)
     async with AsyncExitStack() as stack:
+        if telemetry is not None:
+            stack.push_async_callback(asyncio.to_thread, telemetry.close)
         stack.push_async_callback(servers.stop)
         if settings.metrics is not None:
-            registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        web = await _web(settings, servers, stack)
-        coordinator = await _opened(settings, signals)
+        web = await _web(settings, tls, observe, servers, stack)
+        coordinator = await _opened(settings, _unmasker(settings, unmasker_tls), signals)
         if coordinator is None:
             return 0
         async with coordinator:
             opened.append(coordinator)
+            coordinator.metrics.show(expiry.gauges)
+            if telemetry is not None:
+                coordinator.metrics.followers.append(telemetry.spans.round)
+            stack.callback(asyncio.create_task(expiry.watch()).cancel)
             await servers.serve(coordinator)
             print(f"serving devices on {servers.devices}", flush=True)
             print(f"serving admin on {servers.admin}", flush=True)
@@ -83,13 +106,24 @@ async def _serve_until_signal(settings: Settings) -> int:
     return 0
 
 
-async def _web(settings: Settings, servers: Servers, stack: AsyncExitStack) -> str | None:
+def _telemetry(settings: Settings, registry: Callable[[], CollectorRegistry | None]) -> "Telemetry | None":
+    """Begins to send traces and metrics; returns None if nobody asked for it."""
+    if settings.telemetry is None:
+        return None
+    from coordinator.telemetry.sending import Telemetry  # here, because it needs the extra `otel`
+
+    return Telemetry.to(settings.telemetry, registry)
+
+
+async def _web(
+    settings: Settings, tls: Tls | None, observe: Observe, servers: Servers, stack: AsyncExitStack
+) -> str | None:
     """Serves devices in browsers until the stack is closed, and returns the address; None: nobody asked for it."""
     if settings.web is None:
         return None
     from coordinator.web.server import WebServer  # here, because it needs the extra `web`
 
-    server = await WebServer.start(settings.web, servers.answers, settings.web_origin, settings.tls)
+    server = await WebServer.start(settings.web, servers.answers, settings.web_origin, tls, observe=observe)
     stack.push_async_callback(server.stop)
     return server.address
 
@@ -101,7 +135,7 @@ def _connections(settings: Settings, devices: str, web: str | None, coordinator:
     return Connections(ports, settings.address_connections, turned_away)
 
 
-async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
+async def _opened(settings: Settings, unmasker: Unmasker | None, signals: asyncio.Queue[int]) -> Coordinator | None:
     """Opens the coordinator; returns None if a signal came while it recovered."""
     assert settings.state is not None  # checked
     stop = threading.Event()
@@ -113,7 +147,7 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
             audit=settings.audit,
             upload_memory=settings.upload_memory,
             keep_checkpoints=settings.keep_checkpoints,
-            unmasker=_unmasker(settings),
+            unmasker=unmasker,
             evidence=settings.evidence(),
             limits=settings.limits,
         )
@@ -130,11 +164,11 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
     return None
 
 
-def _unmasker(settings: Settings) -> Unmasker | None:
+def _unmasker(settings: Settings, tls: ClientTls | None) -> Unmasker | None:
     if settings.unmasker is None or settings.unmasker_key is None:
         return None
     identity = unmasker_client.identity(settings.unmasker_key)
-    return Unmasker(identity, UnmaskerClient(settings.unmasker, settings.unmasker_tls))
+    return Unmasker(identity, UnmaskerClient(settings.unmasker, tls))
 
 
 def _signals() -> asyncio.Queue[int]:

@@ -168,6 +168,15 @@ class Settings:
         default=None, metadata=_of(Path, "FILE", "PEM certificate chain that is shown to the unmasker")
     )
     unmasker_tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of that certificate"))
+    telemetry: str | None = field(
+        default=None,
+        metadata=_of(
+            parsers.collector,
+            "URL",
+            "OpenTelemetry collector that gets traces and metrics, by OTLP over HTTP, with https beyond this machine; "
+            "default: nothing is sent",
+        ),
+    )
     log_level: str = field(default="INFO", metadata=_of(parsers.level, "LEVEL", "DEBUG, INFO, WARNING or ERROR"))
     log_format: str = field(
         default="text", metadata=_of(parsers.log_format, "FORMAT", "text, or json: one object a line")

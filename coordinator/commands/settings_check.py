@@ -84,7 +84,7 @@ def _check_unmasker(settings: Settings) -> None:
         raise SettingError("audit records contributions, and unmasker is for those that nobody may read: unset one")
     unmasker_client.identity(settings.unmasker_key)
     if (tls := settings.unmasker_tls) is not None:
-        tls.credentials()
+        tls.read()
 
 
 def _check_addresses(settings: Settings) -> None:

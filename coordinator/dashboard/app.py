@@ -16,11 +16,12 @@ from starlette.types import ASGIApp
 from coordinator.dashboard import pages, view
 from coordinator.dashboard.admin import CHANGES, Admin
 from coordinator.dashboard.counters import Counters
-from coordinator.dashboard.guard import Forms, Guard, refused
+from coordinator.dashboard.guard import PATIENCE, Forms, Guard, refused
 from coordinator.dashboard.live import STATUS, LivePage
 from coordinator.dashboard.visitors import Visitor, Visitors
 from coordinator.errors import CallError, ForbiddenError
 from coordinator.grpc.operators import Role
+from fedau2.logs import Seldom
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Dashboard:
         stopping: ends the events of open pages when it is set.
         period: see `PERIOD`.
         forms: makes and checks the tokens of forms.
+        refusals: counts changes that are refused, for the log.
     """
 
     admin: Admin
@@ -47,6 +49,7 @@ class Dashboard:
     stopping: asyncio.Event
     period: float = PERIOD
     forms: Forms = field(default_factory=Forms)
+    refusals: Seldom = field(default_factory=Seldom)
 
     def app(self) -> ASGIApp:
         """Makes the application."""
@@ -112,12 +115,17 @@ class Dashboard:
             await self.admin.change(task_id, change)
         except ForbiddenError as error:
             return await self._refused(request, visitor, str(error), 403)
+        except TimeoutError:
+            late = f"the form did not come within {PATIENCE:.0f} seconds: nothing was changed"
+            return await self._refused(request, visitor, late, 408)
         except CallError as error:
             return await self._refused(request, visitor, str(error), STATUS.get(error.code, 502))
         _log.info("%s of task %r by %s", change, task_id, visitor.name)
         return RedirectResponse(f"/tasks/{task_id}", 303)
 
     async def _refused(self, request: Request, visitor: Visitor, why: str, status: int) -> Response:
-        parameters = request.path_params
-        _log.warning("%s of task %r by %s is refused", parameters["change"], parameters["task_id"], visitor.name)
+        change = request.path_params["change"]
+        if number := self.refusals.count(change):
+            times = f", {number} changes since the last such line" if number > 1 else ""
+            _log.warning("%s of a task by %s is refused%s: %s", change, visitor.name, times, why)
         return await self._page.page(request, why, status)

@@ -1,5 +1,6 @@
 """Defences against other sites: headers for browsers, and proof that a form is one of the dashboard's own."""
 
+import asyncio
 import hmac
 import secrets
 from urllib.parse import parse_qs
@@ -25,6 +26,9 @@ HEADERS = {
 
 _LONGEST = 1000
 """Most bytes of a form."""
+
+PATIENCE = 10.0
+"""Most seconds from the head of a form to its last byte."""
 
 
 class Guard:
@@ -74,11 +78,14 @@ class Forms:
 
         Raises:
             ForbiddenError: it does not.
+            TimeoutError: the form did not come within `PATIENCE`.
         """
         expected = f"{request.url.scheme}://{request.headers.get('host', '')}"
         if request.headers.get("origin") != expected:
             raise ForbiddenError("the form is not one of this page: nothing was changed")
-        sent = parse_qs((await _body(request)).decode("ascii", "replace")).get("token", [""])[0]
+        async with asyncio.timeout(PATIENCE):
+            body = await _body(request)
+        sent = parse_qs(body.decode("ascii", "replace")).get("token", [""])[0]
         if not hmac.compare_digest(sent.encode(), self.token(visitor).encode()):
             raise ForbiddenError("the form is of a page before the dashboard's last start: load the page again")
 

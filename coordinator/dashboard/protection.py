@@ -7,6 +7,7 @@ from typing import Any
 from fedau2.v1 import task_pb2
 from fedau2.v1.admin_pb2 import SecureSumsStatus, Task
 from fedau2.v1.task_pb2 import Adversary, Matching, TaskManifest
+from fedau2.wire.secure import privacy
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,10 @@ def _norm(norm: float) -> str:
 
 
 def _plain(task: Task, manifest: TaskManifest) -> Iterator[Setting]:
-    clip = manifest.plan.server.clip_norm
+    clip, medians = manifest.plan.server.clip_norm, manifest.plan.server.clip_medians
     yield Setting("Secure sums", "off: the coordinator reads each contribution", False)
-    yield Setting("Clip of a contribution", _norm(clip), clip > 0)
+    running = f", and {medians:g} running medians" if medians else ""
+    yield Setting("Clip of a contribution", f"{_norm(clip)}{running}", clip > 0)
     yield Setting("Row threshold", "none: every row is read", False)
     combined = _word(task_pb2.Aggregation, task.closing.aggregation, "AGGREGATION_").replace("_", " ")
     robust = task.closing.aggregation != task_pb2.AGGREGATION_UNSPECIFIED
@@ -97,6 +99,12 @@ def _sums(manifest: TaskManifest, status: SecureSumsStatus) -> Iterator[Setting]
     yield Setting("Row threshold", f"{least} {'device' if least == 1 else 'devices'}", least > 1)
     noise = policy.noise_multiplier
     yield Setting("Noise on sums", f"{noise:g} times the clip" if noise else "none", noise > 0)
+    cap = policy.max_participations
+    yield Setting("Contributions of one device", f"at most {cap}" if cap else "any number", cap > 0)
+    if noise and cap:
+        most = privacy.epsilon(privacy.mu(cap, noise), privacy.SERVED_DELTA)
+        budget = f"at most {most:.3g} at delta {privacy.SERVED_DELTA:g}, however many sums are opened"
+        yield Setting("Budget of epsilon", budget, True)
     if status.epsilon:
         spent = f"at most {status.epsilon:.3g} at delta {status.delta:g}, of all sums so far"
         yield Setting("Epsilon of differential privacy", spent, True)

@@ -1,7 +1,6 @@
 """The HTTP server of the dashboard."""
 
 import asyncio
-import ssl
 import time
 from typing import Self
 
@@ -48,8 +47,6 @@ class DashboardServer(WebServer):
             SettingError: the certificate cannot be used.
         """
         config = configured(dashboard.app(), _Connection, MOST, tls)
-        if config.ssl is not None:
-            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
         server = cls(config, listen, time.monotonic)
         await server._begin(config)
         return server

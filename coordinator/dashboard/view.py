@@ -1,6 +1,7 @@
 """The content of a task's page, from the coordinator's answers."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from coordinator.dashboard.admin import Admin
 from coordinator.dashboard.charts import Chart
 from coordinator.dashboard.plots import plots
 from coordinator.dashboard.protection import Setting
+from coordinator.model import uncounted
 from fedau2.v1 import admin_pb2
 from fedau2.v1.admin_pb2 import Round, RoundState, Task, TaskState
 from fedau2.v1.task_pb2 import TaskManifest
@@ -81,6 +83,17 @@ class TaskView:
         return sum(round_state(past) == state for past in self.rounds)
 
     @property
+    def waited(self) -> str:
+        """Writes for how long the open round has waited for its sum, by this machine's clock."""
+        return duration(time.time() - self.task.secure_sums.opening_since.ToMicroseconds() / 1e6)
+
+    @property
+    def many_refused(self) -> bool:
+        """So many contributions of the open round were refused that an operator is to ask why."""
+        refused = self.task.secure_sums.refused
+        return uncounted.are_many(refused, self.task.reported + refused)
+
+    @property
     def over(self) -> bool:
         """It is finished or stopped."""
         return self.task.state in (admin_pb2.TASK_STATE_FINISHED, admin_pb2.TASK_STATE_STOPPED)
@@ -119,7 +132,11 @@ def lasted(past: Round) -> str:
     """Writes how long the newest attempt at a round took; empty: it is not committed."""
     if not past.HasField("committed"):
         return ""
-    seconds = (past.committed.ToMicroseconds() - past.opened.ToMicroseconds()) / 1e6
+    return duration((past.committed.ToMicroseconds() - past.opened.ToMicroseconds()) / 1e6)
+
+
+def duration(seconds: float) -> str:
+    """Writes a time with the unit that fits."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"

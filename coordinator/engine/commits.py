@@ -7,6 +7,7 @@ from coordinator.aggregation.norms import length
 from coordinator.aggregation.optimizers import server_step
 from coordinator.engine.hidden_rounds import HiddenRounds
 from coordinator.engine.round_sum import RoundSum
+from coordinator.engine.sums import state_of
 from coordinator.errors import ImplausibleSumError, LedgerError
 from coordinator.model.task import TaskSpec
 from coordinator.store.ledger import Ledger
@@ -81,6 +82,7 @@ class Commits:
         private = self.blobs.private
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         checkpoint, state = server_step(spec.manifest, checkpoint, state, mean, variances)
+        state |= added.remembered()
         outcome = self.blobs.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
         norms = added.statistics()
         norms.model = length(checkpoint, manifest.shared(spec.manifest))
@@ -89,7 +91,7 @@ class Commits:
         self.ledger.commit(old, attempt, new, at)
         if self.recorder is not None:
             self.recorder.end(old)
-        self._forget(old)
+        self._forget(old, new)
         return Ended(new)
 
     def skip(self, task_id: str, number: int, reason: str, at: float) -> Ended:
@@ -103,7 +105,7 @@ class Commits:
     def _skip(self, old: TaskRow, reason: str, at: float) -> Ended:
         new = old.passed_over()
         self.hidden.openings.skip(old, new, at)
-        self._forget(old)
+        self._forget(old, new)
         return Ended(new, reason)
 
     def _open_task(self, task_id: str, number: int) -> TaskRow:
@@ -112,13 +114,17 @@ class Commits:
             raise LedgerError(f"the ledger has no open round {number} of task {task_id}: someone else changed it")
         return row
 
-    def _forget(self, old: TaskRow) -> None:
-        self.drop_round(old)
+    def _forget(self, old: TaskRow, new: TaskRow) -> None:
+        self.drop_round(old, new)
         self.blobs.drop_unused(old, self.ledger.tasks())
 
-    def drop_round(self, row: TaskRow) -> None:
-        """Forgets the contributions of a task's round that is over."""
-        self.sums[row.task_id].reset()
+    def drop_round(self, old: TaskRow, new: TaskRow) -> None:
+        """Forgets the contributions of a task's round that is over, and begins the task's next one."""
+        self.sums[old.task_id].begin(state_of(new, self.blobs))
+        self.drop_contributions(old)
+
+    def drop_contributions(self, row: TaskRow) -> None:
+        """Removes the contributions of a task's round that is over from the disk."""
         self.log.drop(owner(row.task_id, row.round))
 
     def encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:

@@ -18,6 +18,7 @@ from coordinator.engine.task_table import TaskTable
 from coordinator.engine.watchers import Watchers
 from coordinator.engine.writer import Writer
 from coordinator.metrics.metrics import Metrics
+from coordinator.metrics.round_end import RoundEnd
 from coordinator.model.effects import Closed, Effect, Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.task import Bundle, Contribution
@@ -225,11 +226,10 @@ class Durability:
             return  # the coordinator has turned itself off
         row, round = over.result().row, task.round
         if reason := over.result().skipped:
-            self._metrics.skipped.labels(row.population).inc()
             _log.error("task %s: round %d was skipped: %s", row.task_id, round.number, reason)
         else:
-            self._metrics.rounds.labels(row.population).inc()
             _log.info("task %s: round %d committed with %d contributions", row.task_id, round.number, round.reported)
+        self._metrics.round_ended(self._end_of(row, task, at, skipped=bool(reason)))
         stopped_meanwhile = self._tasks.open_task(row.task_id) is not task
         if not stopped_meanwhile:
             self._metrics.round_over(row.task_id)
@@ -239,6 +239,11 @@ class Durability:
                 self._tasks.close(task)
         self._tasks.replace(row)
         self._watchers.notify(row.task_id)
+
+    def _end_of(self, row: TaskRow, task: OpenTask, closed: float, skipped: bool) -> RoundEnd:
+        round, hidden = task.round, task.spec.hidden
+        known = (row.task_id, row.population, round.number, round.attempt, round.reported, hidden)
+        return RoundEnd(*known, round.opened, round.frozen, closed, self._clock(), skipped)
 
     def _replace(self, changed: asyncio.Future[TaskRow]) -> None:
         if changed.exception() is None:  # else the coordinator has turned itself off

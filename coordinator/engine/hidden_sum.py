@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.aggregation.secure_sum import SecureSum
-from coordinator.engine.round_sum import Record
+from coordinator.engine.round_sum import ReadState, Record
 from coordinator.model.task import Content, TaskSpec
 from coordinator.store.round_log import Location
 from fedau2.v1.admin_pb2 import ContributionNorms
 from fedau2.v1.unmasker_pb2 import SumMember
+from fedau2.wire.blobs import Tensors
 from fedau2.wire.secure import closing, masked, packing
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.masked import Masked
@@ -98,8 +99,12 @@ class HiddenSum:
         """As `RoundSum.statistics`: no norm is known, and after `mean` how many contributions were clipped."""
         return ContributionNorms(clipped=self._clipped)
 
-    def reset(self) -> None:
-        """As `RoundSum.reset`."""
+    def remembered(self) -> Tensors:
+        """As `RoundSum.remembered`: nothing, because no norm is known."""
+        return self._total.remembered()
+
+    def begin(self, state: ReadState) -> None:
+        """As `RoundSum.begin`. The state says nothing to it."""
         self._total.reset()
         self._members.clear()
         self._records.clear()

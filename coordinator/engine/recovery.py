@@ -97,7 +97,7 @@ class Recovery:
 
     def _replay(self, row: TaskRow, spec: TaskSpec, stop: Event) -> dict[bytes, Lease]:
         """Adds a round's contributions one at a time, and returns its leases."""
-        total = self.sums[row.task_id] = sums.of(row.population, spec)
+        total = self.sums[row.task_id] = sums.of(row, spec, self.blobs)
         leases = {}
         for assignment in self.ledger.assignments(row.task_id, row.round):
             if stop.is_set():

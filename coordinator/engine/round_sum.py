@@ -1,5 +1,6 @@
 """The sum of the contributions to a task's open round."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from coordinator.model.task import Content, TaskSpec
 from coordinator.store.round_log import Location
 from fedau2.v1.admin_pb2 import ContributionNorms
 from fedau2.wire import manifest
+from fedau2.wire.blobs import Tensors
 from fedau2.wire.secure.masked import Masked
 
 
@@ -28,6 +30,10 @@ class Record:
     assignment_id: bytes
     sha256: bytes
     location: Location
+
+
+ReadState = Callable[[], Tensors]
+"""Reads the server's state before a round, which is as large as the model twice, where it is needed."""
 
 
 class RoundSum(Protocol):
@@ -52,8 +58,11 @@ class RoundSum(Protocol):
     def statistics(self) -> ContributionNorms:
         """Returns what an operator may know of the contributions' norms."""
 
-    def reset(self) -> None:
-        """Starts again with nothing added."""
+    def remembered(self) -> Tensors:
+        """Returns what the server's state keeps of the contributions, see `aggregators.Aggregator`."""
+
+    def begin(self, state: ReadState) -> None:
+        """Begins a round with nothing added."""
 
 
 class PlainSum:
@@ -62,17 +71,18 @@ class PlainSum:
     Args:
         population: of the task.
         spec: the task's fixed rules.
+        state: reads the server's state before the first round.
     """
 
-    def __init__(self, population: str, spec: TaskSpec) -> None:
-        self.population, self._bound = population, spec.bound
-        self._total = choice.of(spec.manifest, spec.closing)
+    def __init__(self, population: str, spec: TaskSpec, state: ReadState) -> None:
+        self.population, self._spec = population, spec
         self._norms = Norms(manifest.shared(spec.manifest))
+        self.begin(state)
 
     def add(self, record: Record, content: Content) -> dict[str, float]:
         """As `RoundSum.add`; none of the values is above the task's bound."""
         assert not isinstance(content, Masked)
-        self._total.add(content, largest=self._bound)
+        self._total.add(content, largest=self._spec.bound)
         return self._norms.add(content)
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
@@ -87,7 +97,12 @@ class PlainSum:
         """As `RoundSum.statistics`."""
         return self._norms.statistics()
 
-    def reset(self) -> None:
-        """As `RoundSum.reset`."""
-        self._total.reset()
+    def remembered(self) -> Tensors:
+        """As `RoundSum.remembered`."""
+        return self._total.remembered()
+
+    def begin(self, state: ReadState) -> None:
+        """As `RoundSum.begin`."""
+        task = self._spec.manifest
+        self._total = choice.of(task, self._spec.closing, state() if task.plan.server.clip_medians else {})
         self._norms.reset()

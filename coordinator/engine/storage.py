@@ -179,7 +179,7 @@ class Storage:
         return self.served.put(bundle.header.manifest).sha256
 
     def _opened_task(self, row: TaskRow, spec: TaskSpec) -> OpenTask:
-        self._sums[row.task_id] = sums.of(row.population, spec)
+        self._sums[row.task_id] = sums.of(row, spec, self._blobs)
         machine = RoundMachine(spec.rule, 0, row.created, paused=row.state == TASK_STATE_PAUSED)
         versions = VersionRange.of(ClientVersions.FromString(row.versions))
         return OpenTask(row.task_id, row.population, spec, versions, machine)
@@ -244,7 +244,7 @@ class Storage:
         if old.open and self._recorder is not None:
             self._recorder.discard(old)
         if old.open:
-            self.commits.drop_round(old)
+            self.commits.drop_round(old, new)
         self._blobs.drop_unused(old, self._ledger.tasks())
         return new, self._ledger.open_round(task_id, new.round) if new.open else None
 
@@ -267,5 +267,5 @@ class Storage:
         """Removes the contributions of the round that was open when a task ended."""
         if self._recorder is not None:
             self._recorder.forget(old)
-        self.commits.drop_round(old)
+        self.commits.drop_contributions(old)
         del self._sums[old.task_id]

@@ -61,7 +61,7 @@ class Gate:
         request: Any,  # noqa: ANN401
         context: Context,
     ) -> AsyncIterator[Callable[[object], None]]:
-        """Runs a block, which answers a call, and is given a function that takes the answer.
+        """Runs a block, which answers a call, and is given a function that takes each answer before it is sent.
 
         Args:
             call: the method's name.
@@ -88,7 +88,8 @@ class Gate:
             await _append(log, _about(operator, call, request) | refused)
             raise
         if NEEDED[call] is Role.VIEWER:
-            yield lambda answer: None
+            # A watch may last for days: it ends when its token does, or when the role is taken away.
+            yield lambda answer: self._operators.caller(context).expect(call)
             return
         about = _about(operator, call, request)
         await _append(log, about | {"event": "begins"})

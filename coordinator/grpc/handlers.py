@@ -4,7 +4,8 @@ The object that answers has one method for each RPC, called `Method.handler`: `c
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import grpc
@@ -30,8 +31,20 @@ Answers = Callable[[], Any]
 Gate = Callable[[str, Any, Context], AbstractAsyncContextManager[Callable[[object], None]]]
 """Runs the block that answers a call, by the method's name, its request and its context; or refuses it.
 
-The block is given a function that takes the answer.
+The block is given a function that takes each answer before it is sent, and may refuse it.
 """
+
+
+Observe = Callable[[str, str], AbstractContextManager[None]]
+"""Surrounds the block that answers a call, by the names of the service and of the method; errors pass through it."""
+
+_Observe = Callable[[str], AbstractContextManager[None]]
+_NOTHING = nullcontext()
+
+
+def unobserved(service: str, method: str) -> AbstractContextManager[None]:
+    """Surrounds a call with nothing; an `Observe`."""
+    return _NOTHING
 
 
 @asynccontextmanager
@@ -40,7 +53,12 @@ async def _open(call: str, request: Any, context: Context) -> AsyncIterator[Call
 
 
 def handlers(
-    service: Service, answering: type, answers: Answers, guard: Guard, gate: Gate = _open
+    service: Service,
+    answering: type,
+    answers: Answers,
+    guard: Guard,
+    gate: Gate = _open,
+    observe: Observe = unobserved,
 ) -> "grpc.GenericRpcHandler[Any, Any]":
     """Makes the handlers of all methods of a service.
 
@@ -50,44 +68,49 @@ def handlers(
         answers: gives that object.
         guard: of the address where the service is served.
         gate: of the service; by default all calls pass.
+        observe: surrounds each call.
 
     Raises:
         TypeError: the class lacks a method of the service.
     """
     if missing := [method.handler for method in service if not callable(getattr(answering, method.handler, None))]:
         raise TypeError(f"{answering.__name__} lacks methods of {service.name}: {', '.join(missing)}")
-    made = {method.name: guard.guarded(_handler(method, answers, gate)) for method in service}
+    around = partial(observe, service.name)
+    made = {method.name: guard.guarded(_handler(method, answers, gate, around)) for method in service}
     return grpc.method_handlers_generic_handler(service.name, made)
 
 
-def _handler(method: Method, answers: Answers, gate: Gate) -> Handler:
+def _handler(method: Method, answers: Answers, gate: Gate, observe: _Observe) -> Handler:
     make = _KINDS[method.takes_stream, method.gives_stream]
-    call = (_streaming if method.gives_stream else _returning)(method, answers, gate)
+    call = (_streaming if method.gives_stream else _returning)(method, answers, gate, observe)
     return make(call, method.request.FromString, method.response.SerializeToString)
 
 
-def _returning(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, Context], Any]:
+def _returning(method: Method, answers: Answers, gate: Gate, observe: _Observe) -> Callable[[Any, Context], Any]:
     async def call(request: Any, context: Context) -> Any:  # noqa: ANN401
         try:
-            async with gate(method.name, request, context) as answered:
-                answer = await getattr(answers(), method.handler)(request)
-                answered(answer)
-                return answer
+            with observe(method.name):
+                async with gate(method.name, request, context) as answered:
+                    answer = await getattr(answers(), method.handler)(request)
+                    answered(answer)
+                    return answer
         except Exception as error:
             await refuse(error, context)
 
     return call
 
 
-def _streaming(method: Method, answers: Answers, gate: Gate) -> Callable[[Any, Context], Any]:
+def _streaming(method: Method, answers: Answers, gate: Gate, observe: _Observe) -> Callable[[Any, Context], Any]:
     async def answer(request: Any, context: Context) -> None:  # noqa: ANN401
         try:
-            async with (
-                gate(method.name, request, context),
-                aclosing(getattr(answers(), method.handler)(request)) as responses,
-            ):
-                async for response in responses:
-                    await write(response, context)
+            with observe(method.name):
+                async with (
+                    gate(method.name, request, context) as answered,
+                    aclosing(getattr(answers(), method.handler)(request)) as responses,
+                ):
+                    async for response in responses:
+                        answered(response)
+                        await write(response, context)
         except Exception as error:
             await refuse(error, context)
 

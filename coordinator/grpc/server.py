@@ -17,7 +17,7 @@ from coordinator.engine.limited import Limited
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc.callers import Callers
 from coordinator.grpc.gate import Gate
-from coordinator.grpc.handlers import Answers, handlers
+from coordinator.grpc.handlers import Answers, Observe, handlers, unobserved
 from coordinator.grpc.health import Health
 from coordinator.grpc.operators import ByToken, Operators
 from coordinator.grpc.parsing import Guard, Guarded
@@ -117,6 +117,7 @@ class Servers:
         admin_tls: Tls | None = None,
         admin_roles: Path | None = None,
         by_token: ByToken | None = None,
+        observe: Observe = unobserved,
     ) -> Self:
         """Begins to answer. Until `serve`, every call but those for health is refused as starting.
 
@@ -127,6 +128,7 @@ class Servers:
             admin_tls: for the operators' address; None: plaintext.
             admin_roles: file of the operators' roles; None: every operator is an administrator.
             by_token: names operators by the tokens that they show; None: no token counts.
+            observe: surrounds each call.
 
         Raises:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
@@ -135,9 +137,9 @@ class Servers:
         certified = admin_tls is not None and admin_tls.client_authorities is not None
         gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
         guard, admin_guard = Guard(Callers(door.limited).passing), Guard(Callers(door.admin_limited).passing)
-        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, guard)
+        device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, guard, observe=observe)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, guard, tls)
-        admin_handlers = handlers(ADMIN, AdminService, door.admin, admin_guard, gate.passing)
+        admin_handlers = handlers(ADMIN, AdminService, door.admin, admin_guard, gate.passing, observe)
         operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_guard, admin_tls)
         servers = cls(door, devices, operators)
         servers._report(_STARTING)

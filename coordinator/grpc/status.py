@@ -6,12 +6,16 @@ from typing import Any, NoReturn
 import grpc
 
 from coordinator.errors import BusyError, UnprovenError
+from fedau2.logs import Seldom
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 _log = logging.getLogger(__name__)
 
 _QUIET = (BusyError, UnprovenError)
 """Refusals that anybody can have in any number. They are counted, and the log has no line for each."""
+
+REFUSED = Seldom()
+"""Refused calls by the class of the error: anybody can have them in any number."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -24,7 +28,7 @@ def refusal(error: Exception) -> StatusError:
         _log.error("a call failed", exc_info=error)
         return StatusError(Status.INTERNAL, "internal error; the coordinator's log says more")
     if not isinstance(error, _QUIET):
-        _log.info("refused: %s", type(error).__name__)  # its text may quote what a device sent
+        REFUSED.say(_log, "refused: %s", type(error).__name__)  # its text may quote what a device sent
     return error
 
 

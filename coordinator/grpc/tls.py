@@ -3,17 +3,36 @@
 gRPC would say of each mistake that the address cannot be served on, and of some of them only to the devices.
 """
 
-import logging
+import ssl
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import grpc
 
 from coordinator.errors import SettingError
+from fedau2.renewal import Renewed
 from fedau2.wire import certificates
 from fedau2.wire.errors import CertificateError
 
-_log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Shown:
+    """The certificate that an address shows and the authorities that it trusts, as they were read.
+
+    Attributes:
+        chain: PEM of the certificate, followed by those of the authorities between it and the root.
+        key: PEM of its private key.
+        authorities: PEM of the authorities that sign callers' certificates; None: callers need no certificate.
+        ends: end of the certificate, in seconds since 1970.
+        authorities_end: end of the last of the authorities; None without any.
+    """
+
+    chain: bytes
+    key: bytes
+    authorities: bytes | None
+    ends: float
+    authorities_end: float | None
 
 
 @dataclass(frozen=True)
@@ -40,17 +59,43 @@ class Tls:
         """
         self.read()
 
+    @cached_property
+    def renewed(self) -> Renewed[Shown]:
+        """The newest files that can be used.
+
+        Raises:
+            SettingError: as `check`, at the first use.
+        """
+        authorities = [] if self.client_authorities is None else [self.client_authorities]
+        paths = [self.certificate, self.key, *authorities]
+        return Renewed(f"the certificate of {self.settings}_certificate", paths, self.read, SettingError)
+
     def credentials(self) -> grpc.ServerCredentials:
         """Makes the credentials of a server. Files that are replaced later are used from the next connection on.
 
         Raises:
             SettingError: as `check`.
         """
-        newest = _Newest(self)
         required = self.client_authorities is not None
-        return grpc.dynamic_ssl_server_credentials(newest.configuration, newest, require_client_authentication=required)
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(), self._configuration, require_client_authentication=required
+        )
 
-    def read(self) -> grpc.ServerCertificateConfiguration:
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        shown = self.renewed.newest()
+        return grpc.ssl_server_certificate_configuration([(shown.key, shown.chain)], shown.authorities)
+
+    def context(self) -> ssl.SSLContext:
+        """Makes the context of a server that is not gRPC's. Files that are replaced later count as in `credentials`.
+
+        Raises:
+            SettingError: as `check`.
+        """
+        made = _context(self.renewed.newest())
+        made.sni_callback = _Newest(self.renewed)
+        return made
+
+    def read(self) -> Shown:
         """Reads the files and checks them.
 
         Raises:
@@ -59,15 +104,17 @@ class Tls:
         chain, key = self._read("certificate", self.certificate), self._read("key", self.key)
         authorities = None if self.client_authorities is None else self._read("client_ca", self.client_authorities)
         names = (f"{self.settings}_certificate {self.certificate}", f"{self.settings}_key {self.key}")
+        last = None
         try:
             identity = certificates.identity(chain, key, names)
             identity.expect_current()
             identity.expect_host()
             if authorities is not None:
-                certificates.check_authorities(authorities, f"{self.settings}_client_ca {self.client_authorities}")
+                name = f"{self.settings}_client_ca {self.client_authorities}"
+                last = certificates.check_authorities(authorities, name)
         except CertificateError as error:
             raise SettingError(str(error)) from error
-        return grpc.ssl_server_certificate_configuration([(key, chain)], authorities)
+        return Shown(chain, key, authorities, identity.ends, last)
 
     def _read(self, kind: str, path: Path) -> bytes:
         try:
@@ -75,40 +122,20 @@ class Tls:
         except OSError as error:
             raise SettingError(f"{self.settings}_{kind} {path} cannot be read: {error.strerror}") from error
 
-    def versions(self) -> list[tuple[int, int, int] | None]:
-        """Returns what changes when a file is replaced or written again, for each file; None: it is not there."""
-        paths = [self.certificate, self.key, *([self.client_authorities] if self.client_authorities else [])]
-        return [_version(path) for path in paths]
 
-
-def _version(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _context(shown: Shown) -> ssl.SSLContext:
+    return certificates.server_context(shown.chain, shown.key, shown.authorities)
 
 
 class _Newest:
-    """The newest files that can be used. gRPC calls it at each handshake.
+    """Gives a connection the newest certificate and authorities, before it is shown one."""
 
-    While a certificate is there and its key is not yet, the files before them stay in use.
-    """
+    def __init__(self, renewed: Renewed[Shown]) -> None:
+        self._renewed = renewed
+        self._made = (renewed.newest(), _context(renewed.newest()))
 
-    def __init__(self, tls: Tls) -> None:
-        self._tls = tls
-        self._seen = tls.versions()  # before they are read: what is written meanwhile is read at the next handshake
-        self.configuration = tls.read()
-
-    def __call__(self) -> grpc.ServerCertificateConfiguration:
-        seen = self._tls.versions()
-        if seen == self._seen:
-            return self.configuration
-        self._seen = seen
-        try:
-            self.configuration = self._tls.read()
-        except SettingError as error:
-            _log.warning("the certificate before stays in use, because the new one cannot be used: %s", error)
-        else:
-            _log.info("a new certificate is in use: %s", self._tls.certificate)
-        return self.configuration
+    def __call__(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        shown = self._renewed.newest()
+        if shown is not self._made[0]:
+            self._made = (shown, _context(shown))
+        connection.context = self._made[1]

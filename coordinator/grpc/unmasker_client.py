@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
 from coordinator.errors import SettingError, UnmaskerError
+from fedau2.renewal import Renewed
 from fedau2.v1.unmasker_pb2 import (
     CloseRoundRequest,
     OpenRoundRequest,
@@ -20,6 +22,9 @@ from fedau2.v1.unmasker_pb2 import (
 from fedau2.v1.unmasker_pb2_grpc import UnmaskServiceStub
 from fedau2.wire import addresses, certificates
 from fedau2.wire.errors import CertificateError, IdentityError
+
+if TYPE_CHECKING:
+    from fedau2.v1.unmasker_pb2_grpc import UnmaskServiceAsyncStub
 
 _SHORT = 30.0
 """Most seconds of a call that opens no sum."""
@@ -40,6 +45,19 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
+class ClientShown:
+    """The certificate that the coordinator shows and the authorities that it trusts, as they were read.
+
+    Attributes:
+        credentials: of a connection.
+        ends: end of the coordinator's certificate, in seconds since 1970; None: it shows none.
+    """
+
+    credentials: grpc.ChannelCredentials
+    ends: float | None
+
+
+@dataclass(frozen=True)
 class ClientTls:
     """PEM files for TLS to an unmasker.
 
@@ -53,12 +71,23 @@ class ClientTls:
     certificate: Path | None
     key: Path | None
 
-    def credentials(self) -> grpc.ChannelCredentials:
-        """Reads the files.
+    @cached_property
+    def renewed(self) -> Renewed[ClientShown]:
+        """The newest files that can be used.
+
+        Raises:
+            SettingError: a file cannot be read, or they cannot be used together, at the first use.
+        """
+        paths = [path for path in (self.certificate, self.key, self.authorities) if path is not None]
+        return Renewed("the certificate that is shown to the unmasker", paths, self.read, SettingError)
+
+    def read(self) -> ClientShown:
+        """Reads the files and checks them.
 
         Raises:
             SettingError: a file cannot be read, or they cannot be used together now.
         """
+        ends = None
         authorities, chain, key = (
             None if path is None else _read(setting, path)
             for setting, path in (
@@ -72,10 +101,12 @@ class ClientTls:
                 certificates.check_authorities(authorities, f"unmasker_tls_ca {self.authorities}")
             if chain is not None and key is not None:
                 names = (f"unmasker_tls_certificate {self.certificate}", f"unmasker_tls_key {self.key}")
-                certificates.identity(chain, key, names).expect_current()
+                shown = certificates.identity(chain, key, names)
+                shown.expect_current()
+                ends = shown.ends
         except CertificateError as error:
             raise SettingError(str(error)) from error
-        return grpc.ssl_channel_credentials(authorities, key, chain)
+        return ClientShown(grpc.ssl_channel_credentials(authorities, key, chain), ends)
 
 
 def identity(path: Path) -> bytes:
@@ -103,13 +134,25 @@ class UnmaskerClient:
     """
 
     def __init__(self, address: str, tls: ClientTls | None = None) -> None:
-        target, options = addresses.channel(address)
-        if tls is None:
-            self._channel = grpc.aio.insecure_channel(target, [*options, *_OPTIONS])
-        else:
-            self._channel = grpc.aio.secure_channel(target, tls.credentials(), [*options, *_OPTIONS])
-        self._stub = UnmaskServiceStub(self._channel)
-        self._address = address
+        self._address, self._tls = address, tls
+        self._shown = None if tls is None else tls.renewed.newest()
+        self._channel = self._connected()
+        self._replaced = list[grpc.aio.Channel]()
+
+    def _connected(self) -> grpc.aio.Channel:
+        target, options = addresses.channel(self._address)
+        if self._shown is None:
+            return grpc.aio.insecure_channel(target, [*options, *_OPTIONS])
+        return grpc.aio.secure_channel(target, self._shown.credentials, [*options, *_OPTIONS])
+
+    @property
+    def _stub(self) -> "UnmaskServiceAsyncStub":
+        """Calls over a connection with the newest files. Calls over an older one go on to their end."""
+        if self._tls is not None and (shown := self._tls.renewed.newest()) is not self._shown:
+            self._shown = shown
+            self._replaced.append(self._channel)  # the unmasker ends it when it is idle
+            self._channel = self._connected()
+        return UnmaskServiceStub(self._channel)
 
     async def open_round(self, request: OpenRoundRequest) -> OpenRoundResponse:
         """UnmaskService.OpenRound.
@@ -148,8 +191,9 @@ class UnmaskerClient:
         return await self._short(self._stub.Status(StatusRequest(), timeout=_SHORT))
 
     async def close(self) -> None:
-        """Ends the connection."""
-        await self._channel.close(None)
+        """Ends the connections."""
+        for channel in (*self._replaced, self._channel):
+            await channel.close(None)
 
     async def _short(self, call: Awaitable[_T]) -> _T:
         try:

@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from coordinator.aggregation.norms import HIGHEST, LOWEST
+from coordinator.metrics.round_end import RoundEnd
 from coordinator.metrics.session_traces import SessionTraces
 from coordinator.model.effects import Abandoned, Effect, Expired, Failed, Refused, Reported
 
@@ -24,14 +25,16 @@ class Metrics:
 
     Attributes:
         registry: the metrics that are scraped.
+        followers: are called with each round that ends, on the event loop.
     """
 
     def __init__(self) -> None:
+        self.followers: list[Callable[[RoundEnd], None]] = []
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._traces = SessionTraces()
-        self.rounds = self._counter("fedau2_rounds_committed", "Rounds committed.", "population")
-        self.skipped = self._counter("fedau2_rounds_skipped", "Rounds that were given up.", "population")
+        self._rounds = self._counter("fedau2_rounds_committed", "Rounds committed.", "population")
+        self._skipped = self._counter("fedau2_rounds_skipped", "Rounds that were given up.", "population")
         self._refused = self._counter("fedau2_refused_members", "Contributions that the unmasker did not count.")
         self._abandoned = self._counter("fedau2_attempts_abandoned", "Attempts at a round that were abandoned.")
         outcomes = self._counter("fedau2_assignments", "Assignments that ended, by outcome.", "outcome")
@@ -90,6 +93,12 @@ class Metrics:
     def step(self, task_id: str, assignment_id: bytes, letter: str) -> None:
         """Notes a step of a session that goes on, see `session_traces`."""
         self._traces.step(task_id, assignment_id, letter)
+
+    def round_ended(self, end: RoundEnd) -> None:
+        """Counts a round that is over, and shows it to whoever follows rounds."""
+        (self._skipped if end.skipped else self._rounds).labels(end.population).inc()
+        for follower in self.followers:
+            follower(end)
 
     def round_over(self, task_id: str) -> None:
         """Counts the sessions that were under way when their round ended."""

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from coordinator import sockets
 from coordinator.errors import CoordinatorError
+from fedau2.logs import Seldom
 from fedau2.wire import addresses
 
 _log = logging.getLogger(__name__)
@@ -79,12 +80,12 @@ class _Server(ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self, family: int, address: Any, handler: type[BaseHTTPRequestHandler]) -> None:  # noqa: ANN401
-        self.address_family = family
+        self.address_family, self.broken = family, Seldom()
         super().__init__(address, handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Logs one line, where `socketserver` would print a traceback. Mostly the caller has gone away."""
-        _log.info("a request for metrics broke off: %s", type(sys.exception()).__name__)
+        """Logs a line once a minute, where `socketserver` would print a traceback. Mostly the caller has gone away."""
+        self.broken.say(_log, "a request for metrics broke off: %s", type(sys.exception()).__name__)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,7 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
+from functools import partial
 from typing import Any
 
 from connectrpc.code import Code
@@ -12,7 +13,7 @@ from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 
-from coordinator.grpc.handlers import Answers
+from coordinator.grpc.handlers import Answers, Observe, unobserved
 from coordinator.grpc.server import LARGEST
 from coordinator.grpc.status import refusal
 from fedau2.wire.methods import Method, Service
@@ -29,6 +30,7 @@ _KINDS: dict[tuple[bool, bool], tuple[StreamType, Callable[..., Any]]] = {
 _CODES = {status: Code("canceled" if status is Status.CANCELLED else status.name.lower()) for status in Status}
 
 Context = RequestContext[Any, Any]
+_Observe = Callable[[], AbstractContextManager[None]]
 
 
 class Calls(ConnectASGIApplication[Answers]):
@@ -37,13 +39,16 @@ class Calls(ConnectASGIApplication[Answers]):
     Args:
         service: the methods.
         answers: gives the object that answers, see `coordinator.grpc.handlers`.
+        observe: surrounds each call.
     """
 
-    def __init__(self, service: Service, answers: Answers) -> None:
+    def __init__(self, service: Service, answers: Answers, observe: Observe = unobserved) -> None:
         self._name = service.name
         super().__init__(
             service=answers,
-            endpoints=lambda answers: {method.path: _endpoint(service.name, method, answers) for method in service},
+            endpoints=lambda answers: {
+                method.path: _endpoint(service.name, method, answers, observe) for method in service
+            },
             read_max_bytes=LARGEST,
             compressions=(),
             codecs=(google_protobuf_binary_codec(),),
@@ -55,9 +60,10 @@ class Calls(ConnectASGIApplication[Answers]):
         return f"/{self._name}"
 
 
-def _endpoint(service: str, method: Method, answers: Answers) -> Any:  # noqa: ANN401 - one of four classes
+def _endpoint(service: str, method: Method, answers: Answers, observe: Observe) -> Any:  # noqa: ANN401 - one of four classes
     stream, make = _KINDS[method.takes_stream, method.gives_stream]
-    call = (_streaming if method.gives_stream else _returning)(method.handler, answers)
+    around = partial(observe, service, method.name)
+    call = (_streaming if method.gives_stream else _returning)(method.handler, answers, around)
     info = MethodInfo(
         name=method.name,
         service_name=service,
@@ -69,26 +75,28 @@ def _endpoint(service: str, method: Method, answers: Answers) -> Any:  # noqa: A
     return make(info, call)
 
 
-def _returning(name: str, answers: Answers) -> Callable[[Any, Context], Any]:
+def _returning(name: str, answers: Answers, observe: _Observe) -> Callable[[Any, Context], Any]:
     async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
         try:
-            service = answers()
-            with service.limited.call():
-                return await getattr(service, name)(request)
+            with observe():
+                service = answers()
+                with service.limited.call():
+                    return await getattr(service, name)(request)
         except Exception as error:
             raise _refused(error, context) from error
 
     return answer
 
 
-def _streaming(name: str, answers: Answers) -> Callable[[Any, Context], AsyncIterator[Any]]:
+def _streaming(name: str, answers: Answers, observe: _Observe) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def answer(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
         try:
-            service = answers()
-            with service.limited.call():
-                async with aclosing(getattr(service, name)(request)) as responses:
-                    async for response in responses:
-                        yield response
+            with observe():
+                service = answers()
+                with service.limited.call():
+                    async with aclosing(getattr(service, name)(request)) as responses:
+                        async for response in responses:
+                            yield response
         except Exception as error:
             raise _refused(error, context) from error
 

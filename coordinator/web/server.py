@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import uvicorn
 
 from coordinator import sockets
 from coordinator.errors import CoordinatorError
-from coordinator.grpc.handlers import Answers
+from coordinator.grpc.handlers import Answers, Observe, unobserved
 from coordinator.grpc.server import GRACE
 from coordinator.grpc.tls import Tls
 from coordinator.web.calls import Calls
@@ -58,6 +57,7 @@ class WebServer:
         origins: tuple[str, ...] = (),
         tls: Tls | None = None,
         clock: Callable[[], float] = time.monotonic,
+        observe: Observe = unobserved,
     ) -> Self:
         """Begins to answer.
 
@@ -67,11 +67,12 @@ class WebServer:
             origins: of the pages that may make calls in browsers; ("*",): all pages.
             tls: the files for TLS; None: plaintext.
             clock: see the class.
+            observe: surrounds each call.
 
         Raises:
             CoordinatorError: the address cannot be served on, or the certificate cannot be used.
         """
-        app = open_to(origins, Calls(methods.DEVICE, answers))
+        app = open_to(origins, Calls(methods.DEVICE, answers, observe))
         config = configured(app, Connection, MOST, tls, timeout_keep_alive=300)
         server = cls(config, listen, clock)
         await server._begin(config)
@@ -132,17 +133,7 @@ def configured(app: Any, http: type[Connection], most: int, tls: Tls | None, **m
         timeout_graceful_shutdown=int(GRACE),
         timeout_notify=0,
         **more,
-        **_secured(tls),
     )
     config.load()
+    config.ssl = None if tls is None else tls.context()
     return config
-
-
-def _secured(tls: Tls | None) -> dict[str, Any]:
-    if tls is None:
-        return {}
-    tls.check()
-    secured = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
-    if tls.client_authorities is None:
-        return secured
-    return secured | {"ssl_ca_certs": str(tls.client_authorities), "ssl_cert_reqs": ssl.CERT_REQUIRED}

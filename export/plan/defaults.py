@@ -72,6 +72,7 @@ COMMON: Mapping[str, Default] = {
     "server.adversary.epsilon": Default(1e-8, "Adam"),
     "server.adversary.noise_corrected": Default(True, _PROJECT),
     "server.clip_norm": Default(0.0, _PAPER),
+    "server.clip_medians": Default(0.0, _PROJECT),
     **{f"interactions.{kind}": Default(1.0, _PAPER) for kind in ("view", "like", "purchase", "rating")},
     "interactions.lowest_rating": Default(0.0, _PAPER),
     "interactions.full_rating": Default(0.0, _PAPER),

@@ -46,6 +46,7 @@ def to_message(plan: Plan) -> task_pb2.Plan:
             shared=_optimizer(plan.server.shared),
             adversary=_optimizer(plan.server.adversary),
             clip_norm=plan.server.clip_norm,
+            clip_medians=plan.server.clip_medians,
         ),
         minimum_separation=plan.minimum_separation,
         parameters=plan.model.parameters(),
@@ -147,7 +148,8 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
             if optimizer.kind
         },
     }
-    document["server"]["clip_norm"] = _shortest(message.server.clip_norm)
+    for name in ("clip_norm", "clip_medians"):
+        document["server"][name] = _shortest(getattr(message.server, name))
     if message.HasField("interactions"):
         document["interactions"] = _fields(message.interactions)
     return document | {"minimum_separation": message.minimum_separation}

@@ -20,7 +20,10 @@ from export.plan.fragments import Fragment, merge, nest
 from export.plan.schema import Plan
 from export.plan.types import NONE
 
-_LATER = ("interactions", "matching", "matchings", "server.shared.noise_corrected", "server.adversary.noise_corrected")
+_LATER = (
+    *("interactions", "matching", "matchings"),
+    *("server.shared.noise_corrected", "server.adversary.noise_corrected", "server.clip_medians"),
+)
 """Keys that plans of runs by earlier versions do not have."""
 
 

@@ -162,6 +162,9 @@ class Server(Section):
     clip_norm: Scale = setting(
         "The server scales a longer contribution down to this before it is added; 0 never.", "L2 norm"
     )
+    clip_medians: Scale = setting(
+        "The server also scales it down to this many running medians of contributions' norms; 0 never.", "medians"
+    )
 
 
 class Plan(Section):

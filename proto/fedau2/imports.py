@@ -10,6 +10,7 @@ _BESIDE: Mapping[str, str] = {
     "dp_accounting": "privacy",
     "jinja2": "web",
     "mlflow": "mlflow",
+    "opentelemetry": "otel",
     "psutil": "background",
     "psycopg": "postgres",
     "starlette": "web",
@@ -54,7 +55,7 @@ def explain(error: BaseException, extra: str) -> str | None:
         return None
     if package in sys.stdlib_module_names:
         return f"this Python has no working module {package}, which belongs to Python and to no package: {_text(error)}"
-    if isinstance(error, ModuleNotFoundError) and not _installed(package):
+    if isinstance(error, ModuleNotFoundError) and not _installed(package, error.name or package):
         return f"{package} is not installed: it needs pip install 'fedau2[{extra_of(package, extra)}]'"
     if isinstance(error, OSError) and error.errno is not None:  # of the disk, and not of the package
         return f"{package} cannot be imported: {_text(error)}"
@@ -73,9 +74,11 @@ def _package(error: BaseException) -> str | None:
     return next((name for name in (name.partition(".")[0] for name in running) if name not in _OURS), None)
 
 
-def _installed(package: str) -> bool:
+def _installed(package: str, missing: str) -> bool:
+    """Returns whether a package is there; one that several distributions share is not where a part of it is missing."""
     try:
-        return util.find_spec(package) is not None
+        spec = util.find_spec(package)
+        return spec is not None and (spec.origin is not None or missing == package)
     except (ImportError, ValueError):
         return False
 

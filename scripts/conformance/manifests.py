@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from client_sdk.protocol import manifests
-from fedau2.v1.task_pb2 import InteractionWeights, TaskManifest
+from fedau2.v1.task_pb2 import InteractionWeights, ServerStep, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, ItemSpan, TensorSpec
 from fedau2.wire import weights
 from scripts.conformance import tasks
@@ -45,6 +45,8 @@ def vectors() -> Iterator[Json]:
         "an adversary of one class": lambda task: task.plan.adversaries[0].classes.pop(),
         "noise without a norm": lambda task: task.plan.adversaries[0].ClearField("clip_norm"),
         "no server step": lambda task: task.plan.ClearField("server"),
+        "running medians": lambda task: task.plan.server.MergeFrom(ServerStep(clip_norm=8, clip_medians=4)),
+        "running medians without a norm": lambda task: setattr(task.plan.server, "clip_medians", 4),
         "weights": lambda task: _weigh(task, view=0.1, purchase=3, lowest_rating=2),
         "weights without the feature": lambda task: task.plan.interactions.MergeFrom(InteractionWeights(view=1)),
         "weights of which none is above 0": lambda task: _weigh(task, lowest_rating=2),

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from client_sdk.kernel.training import Task
+from coordinator.aggregation import clip
 from coordinator.aggregation.optimizers import server_step
 from coordinator.aggregation.secure_sum import SecureSum
 from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, TaskManifest
@@ -102,6 +103,7 @@ class BatchedEngine:
         total, report = self.collect(members)
         given = self._manifest, self._exact, self._server_state
         stepped, self._server_state = server_step(*given, total.mean(), total.variances(), len(members))
+        self._server_state |= total.remembered()
         self._publish(stepped)
         self._round += 1
         return report
@@ -114,8 +116,8 @@ class BatchedEngine:
     def collect(self, members: Members) -> tuple[Sums, RoundReport]:
         """Trains a cohort and adds up its contributions, without the server's step."""
         members = members[members.argsort()]
-        now = Round(self._round, self.checkpoint, self._noise)
-        total, reports = self._executor.train(now, self._chunks(members))
+        now = Round(self._round, self.checkpoint, self._noise, clip.kept(self._server_state))
+        total, reports = self._executor.train(now, self._chunks(members, self._job.summed(self._job.sums(now))))
         self._noise.disturb(self._population, members, self._round)
         if self._noise.private:
             self._executor.changed(members)
@@ -123,10 +125,8 @@ class BatchedEngine:
             on_sums.open_noisy(total, self._layout, self._manifest.secure_sums, self._noise.seed, self._round)
         return total, RoundReport.join(members, reports)
 
-    def _chunks(self, members: Members) -> list[Members]:
-        size = 1
-        if self._job.summed(self._job.sums(self._noise, self._round)):
-            size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2)))
+    def _chunks(self, members: Members, summed: bool) -> list[Members]:
+        size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2))) if summed else 1
         return [members[start : start + size] for start in range(0, len(members), size)]
 
     def close(self) -> None:

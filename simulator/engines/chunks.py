@@ -1,7 +1,7 @@
 """The training of one chunk of a cohort: a function of a task, a round and clients, which any executor may call."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from client_sdk.kernel.training import CohortTraining, Task
@@ -41,11 +41,11 @@ class Job:
     def __reduce__(self) -> tuple[type["Job"], tuple[TaskManifest, str]]:
         return Job, (self.manifest, self.kernel.name)
 
-    def sums(self, noise: Noise, round_number: int) -> Sums:
+    def sums(self, now: "Round") -> Sums:
         """Makes empty sums of a round."""
         if self.layout:
             return SecureSum(self.manifest)
-        return noise.noisy(aggregators.of(self.manifest, self.kernel.fold()), round_number)
+        return now.noise.noisy(aggregators.of(self.manifest, self.kernel.fold(), now.norms), now.number)
 
     def summed(self, sums: Sums) -> bool:
         """Returns whether sums take the total of a chunk; others take the contribution of each client."""
@@ -65,11 +65,13 @@ class Round:
         number: of the round.
         checkpoint: as clients get it.
         noise: that clients add.
+        norms: the part of the server's state that bounds contributions, see `clip.kept`.
     """
 
     number: int
     checkpoint: Tensors
     noise: Noise
+    norms: Tensors = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

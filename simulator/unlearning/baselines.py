@@ -160,6 +160,9 @@ class _NoisyMean:
     def variances(self) -> dict[str, float]:
         return self._total.variances()
 
+    def remembered(self) -> Tensors:
+        return self._total.remembered()
+
     def _noisy(self, stream: int, name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
         if not (deviation := self._noise.shared.get(name)):
             return value

@@ -142,13 +142,13 @@ def assert_triggers_agree(actual, expected):
         np.testing.assert_array_equal(actual.report.triggered[name][decided], fired[decided])
 
 
-@pytest.mark.parametrize("clip_norm", [0, 1])
+@pytest.mark.parametrize("server", [{}, {"server__clip_norm": 1}, {"server__clip_norm": 9, "server__clip_medians": 1}])
 @pytest.mark.parametrize("model", RECOMMENDERS)
 def test_the_number_of_workers_does_not_change_a_byte(
-    model, clip_norm, make_bundle, make_population, batched, monkeypatch
+    model, server, make_bundle, make_population, batched, monkeypatch
 ):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
-    bundle = make_bundle(model=model, server__clip_norm=clip_norm)
+    bundle = make_bundle(model=model, **server)
     results = []
     for workers in (1, 2, 5):
         population = make_population(bundle)

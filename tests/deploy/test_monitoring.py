@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from coordinator.grpc.expiry import Expiry
 from coordinator.metrics.scrape import _scraped
 from fedau2.wire.status import StatusError
 from tests.coordinator import conftest as tools
@@ -24,7 +25,7 @@ QUERIES += [note["expr"] for note in DASHBOARD["annotations"]["list"]]
 QUERIES += ["fedau2_round{population=~'x'}"]  # of the variable `population`
 
 FUNCTIONS = {
-    *("sum", "count", "rate", "increase", "changes", "histogram_quantile", "topk"),
+    *("time", "sum", "count", "rate", "increase", "changes", "histogram_quantile", "topk"),
     *("by", "unless", "le", "outcome", "population", "reason", "error", "shape", "tensors"),
 }
 """Words of expressions that are no metrics."""
@@ -47,6 +48,7 @@ def samples(tmp_path_factory):
                 await lab.upload(lease, b"damaged")
             assert (await lab.check_in("nobody")).WhichOneof("result") == "rejection"
             await lab.fail(lease)
+            lab.coordinator.metrics.show(Expiry({"tls_certificate": lambda: 1.0}).gauges)  # as `serve` does
             return _scraped(lab.coordinator.metrics.registry).decode()
 
     async def with_secure_sums():

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.aggregation.aggregators import Mean
+from coordinator.aggregation import aggregators
 from coordinator.aggregation.optimizers import server_step
 from fedau2.v1 import admin_pb2
 from fedau2.wire import blobs, contributions, fixed, manifest
@@ -100,14 +100,14 @@ class Books:
         counted = defaultdict(list)
         for report in self.reports():
             counted[report.round].append(sent(report.sha256))
-        shared = manifest.shared(task)
-        decode = contributions.Decoder(shared, fixed.bound(1))
+        decode = contributions.Decoder(manifest.shared(task), fixed.bound(1))
         checkpoint, state = blobs.unpack(first), {}
         for number, digest in enumerate(self.checkpoints()):
-            total = Mean(shared)
+            total = aggregators.of(task, state=state)
             for data in counted[number]:
                 total.add(decode(data))
             checkpoint, state = server_step(task, checkpoint, state, total.mean())
+            state |= total.remembered()
             assert blobs.sha256(blobs.pack(checkpoint)) == digest, f"round {number} is not the sum of what it counts"
 
     def check_devices(self, journal, private):

@@ -19,7 +19,7 @@ WIDTHS = fedncf.Widths(gmf=4, mlp=8, hidden=(8, 4))
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    plan = plans.make("fedncf", plans.GENDER)
+    plan = plans.make("fedncf", plans.GENDER, server__clip_norm=80, server__clip_medians=1)
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
     bundles.write(bundles.build("fedncf", ITEMS, plan, 0, WIDTHS), folder)
     return folder

@@ -169,12 +169,22 @@ def test_a_round_has_not_more_local_steps_than_devices_would_finish():
         manifest.check(long)
 
 
-@pytest.mark.parametrize("clip_norm", [-1.0, math.inf, math.nan])
-def test_a_clip_norm_that_is_no_length_is_refused(clip_norm):
+@pytest.mark.parametrize("name", ["clip_norm", "clip_medians"])
+@pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
+def test_a_clip_norm_that_is_no_length_is_refused(name, value):
     spoiled = copy.deepcopy(GOOD)
-    spoiled.plan.server.clip_norm = clip_norm
-    with pytest.raises(ManifestError, match="clip_norm"):
+    setattr(spoiled.plan.server, name, value)
+    with pytest.raises(ManifestError, match=name):
         manifest.check(spoiled)
+
+
+def test_running_medians_need_a_clip_norm():
+    task = copy.deepcopy(GOOD)
+    task.plan.server.clip_medians = 4.0
+    with pytest.raises(ManifestError, match=r"clip_medians needs a positive server.clip_norm"):
+        manifest.check(task)
+    task.plan.server.clip_norm = 80.0
+    manifest.check(task)
 
 
 @pytest.mark.parametrize(

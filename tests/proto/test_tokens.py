@@ -42,6 +42,18 @@ def test_keys_that_are_taken_away_let_nobody_in_and_the_log_says_so_once(tmp_pat
     assert accepted(issuer), "the keys are back"
 
 
+@pytest.mark.parametrize(("skew", "good"), [(-61, False), (-60, True), (0, True), (359, True), (360, False)])
+def test_clocks_may_differ_by_a_minute(tmp_path, skew, good):
+    """Of the coordinator against the provider of identities, whose tokens are valid for five minutes."""
+    issuer, now = Issuer(write(tmp_path / "jwks.json"), ISSUER, "here"), 1_000_000
+    shown = token(now, "here", nbf=now)
+    if good:
+        assert issuer.claims(shown, now + skew)["sub"] == "user-1"
+    else:
+        with pytest.raises(TokenError, match="Immature" if skew < 0 else "Expired"):
+            issuer.claims(shown, now + skew)
+
+
 def test_files_without_a_key_that_can_be_used_are_refused(tmp_path):
     path = tmp_path / "jwks.json"
     with pytest.raises(KeySetError, match="cannot be read"):

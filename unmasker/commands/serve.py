@@ -91,6 +91,9 @@ def _signal() -> asyncio.Event:
     arrived, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, arrived.set)
+    # It would end the process at once, and reloads and terminals send it.
+    text = "SIGHUP: replaced certificates are used without a restart, and options after one"
+    loop.add_signal_handler(signal.SIGHUP, _log.info, text)
     return arrived
 
 

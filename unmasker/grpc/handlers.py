@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from fedau2.logs import Seldom
 from fedau2.wire.methods import Method, Service
 from fedau2.wire.status import StatusError
 from unmasker.errors import BooksError, BusyError, FolderError, InvalidRequestError
@@ -19,6 +20,9 @@ from unmasker.errors import BooksError, BusyError, FolderError, InvalidRequestEr
 _log = logging.getLogger(__name__)
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+REFUSED = Seldom()
+"""Refused calls by the class of the error: anybody can have them in any number."""
 
 _KINDS: dict[tuple[bool, bool], Callable[..., Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -114,5 +118,5 @@ async def _refuse(error: Exception, context: Context) -> NoReturn:
     if not isinstance(error, StatusError):
         _log.error("a call failed", exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the unmasker's log says more")
-    _log.info("refused: %s", type(error).__name__)
+    REFUSED.say(_log, "refused: %s", type(error).__name__)
     await context.abort(_CODES[error.status], str(error))

@@ -7,6 +7,7 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from fedau2.renewal import Renewed
 from fedau2.wire import addresses, certificates
 from fedau2.wire.errors import CertificateError
 from fedau2.wire.identity.services import ENROLMENT, UNMASK
@@ -47,11 +48,19 @@ class Tls:
     callers: Path | None = None
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Reads the files, and makes the credentials of a server.
+        """Makes the credentials of a server. Files that are replaced later are used from the next connection on.
 
         Raises:
             SettingError: a file cannot be read, or they cannot be used together now.
         """
+        paths = [self.certificate, self.key, *([] if self.callers is None else [self.callers])]
+        renewed = Renewed("the certificate", paths, self._configuration, SettingError)
+        required = self.callers is not None
+        return grpc.dynamic_ssl_server_credentials(
+            renewed.newest(), renewed.newest, require_client_authentication=required
+        )
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
         chain, key = _read(self.certificate), _read(self.key)
         authorities = None if self.callers is None else _read(self.callers)
         try:
@@ -62,7 +71,7 @@ class Tls:
                 certificates.check_authorities(authorities, str(self.callers))
         except CertificateError as error:
             raise SettingError(str(error)) from error
-        return grpc.ssl_server_credentials([(key, chain)], authorities, require_client_auth=authorities is not None)
+        return grpc.ssl_server_certificate_configuration([(key, chain)], authorities)
 
 
 class Servers:

@@ -551,8 +551,13 @@ class ServerStep(_message.Message):
     SHARED_FIELD_NUMBER: _builtins.int
     ADVERSARY_FIELD_NUMBER: _builtins.int
     CLIP_NORM_FIELD_NUMBER: _builtins.int
+    CLIP_MEDIANS_FIELD_NUMBER: _builtins.int
     clip_norm: _builtins.float
     """L2 norm, over all its tensors together, to which a longer contribution is scaled down before it is added; 0: never."""
+    clip_medians: _builtins.float
+    """Above 0: a contribution is also scaled down to this many running medians of the norms that contributions had. clip_norm
+    is then above 0 too: it holds before a median is known, and no median lifts it. 0: no median is kept.
+    """
     @_builtins.property
     def shared(self) -> Global___Optimizer: ...
     @_builtins.property
@@ -565,10 +570,11 @@ class ServerStep(_message.Message):
         shared: Global___Optimizer | None = ...,
         adversary: Global___Optimizer | None = ...,
         clip_norm: _builtins.float = ...,
+        clip_medians: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clip_norm", b"clip_norm", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clip_medians", b"clip_medians", "clip_norm", b"clip_norm", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

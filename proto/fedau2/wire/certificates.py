@@ -36,6 +36,11 @@ class Identity:
     name: str
     decoded: dict[str, Any]
 
+    @property
+    def ends(self) -> float:
+        """The end of the certificate, in seconds since 1970."""
+        return float(ssl.cert_time_to_seconds(self.decoded["notAfter"]))
+
     def expect_current(self) -> None:
         """Returns if the certificate is valid now.
 
@@ -43,7 +48,7 @@ class Identity:
             CertificateError: it has expired or is not valid yet.
         """
         now, ends, begins = time.time(), self.decoded["notAfter"], self.decoded["notBefore"]
-        if now >= ssl.cert_time_to_seconds(ends):
+        if now >= self.ends:
             raise CertificateError(f"{self.name} expired on {ends}: renew it")
         if now < ssl.cert_time_to_seconds(begins):
             raise CertificateError(f"{self.name} is not valid before {begins}: is the clock right?")
@@ -91,8 +96,10 @@ def identity(chain: bytes, key: bytes, names: tuple[str, str]) -> Identity:
         raise CertificateError(f"{certificate} and {private} cannot be used: {error}") from error
 
 
-def check_authorities(pem: bytes, name: str) -> None:
-    """Returns if certificates can be trusted as authorities.
+def check_authorities(pem: bytes, name: str) -> float | None:
+    """Returns the last end of certificates that can be trusted as authorities, in seconds since 1970.
+
+    None: none of them says that it is an authority, so `ssl` does not tell.
 
     Args:
         pem: the certificates. Comments between them may have any letters.
@@ -101,12 +108,33 @@ def check_authorities(pem: bytes, name: str) -> None:
     Raises:
         CertificateError: there is no certificate among them.
     """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii", "ignore"))
+        context.load_verify_locations(cadata=pem.decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError) as error:
         raise CertificateError(
             f"no certificate in PEM is in {name}: give the bytes of a file with a line {_BEGIN}, not of a key or of DER"
         ) from error
+    ends = [ssl.cert_time_to_seconds(str(authority["notAfter"])) for authority in context.get_ca_certs()]
+    return float(max(ends)) if ends else None
+
+
+def server_context(chain: bytes, key: bytes, authorities: bytes | None) -> ssl.SSLContext:
+    """Makes the context of a server, which speaks TLS 1.3.
+
+    Args:
+        chain: as for `identity`, which has accepted it.
+        key: the same.
+        authorities: sign the certificates of callers, who must show one; None: callers need none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with _file(chain) as first, _file(key) as second:
+        context.load_cert_chain(first, second)
+    if authorities is not None:
+        context.load_verify_locations(cadata=authorities.decode("ascii", "ignore"))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _decoded(server: ssl.SSLContext, client: ssl.SSLContext, chain: str) -> dict[str, Any]:

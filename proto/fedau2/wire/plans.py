@@ -43,9 +43,13 @@ def check_plan(plan: Plan, states: set[str]) -> None:
     if plan.adversaries:
         _check_optimizer("server.adversary", plan.server.adversary)
     matchings.check(plan, states)
-    clip_norm = plan.server.clip_norm
+    for name in ("clip_norm", "clip_medians"):
+        value = getattr(plan.server, name)
+        require(math.isfinite(value) and value >= 0, f"server.{name} must be 0 or a positive number, not {value}")
     require(
-        math.isfinite(clip_norm) and clip_norm >= 0, f"server.clip_norm must be 0 or a positive number, not {clip_norm}"
+        not plan.server.clip_medians or plan.server.clip_norm > 0,
+        "server.clip_medians needs a positive server.clip_norm, which holds before a median is known; with secure sums "
+        "both must be 0",
     )
 
 

@@ -101,7 +101,7 @@ class Dispatcher:
     def train(self, now: Round, chunks: Sequence[Members]) -> tuple[Sums, Sequence[Report]]:
         """Trains the chunks of a round."""
         work = _Work(chunks, len(self._workers), self._most)
-        sums, reports = self._job.sums(now.noise, now.number), dict[int, Report]()
+        sums, reports = self._job.sums(now), dict[int, Report]()
         while not work.done:
             self._give_orders(now, work)
             for number in self._answered(work):

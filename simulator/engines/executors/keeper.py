@@ -44,7 +44,7 @@ class Keeper:
             assert order.clients is not None
             self._clients[member] = order.clients.alone(position)
         task = Task.load(self._job.manifest, now.checkpoint)
-        sums = self._job.sums(now.noise, now.number)
+        sums = self._job.sums(now)
         states, reports = [], []
         for members in order.chunks:
             clients = Clients.join([self._clients[member] for member in members.tolist()])

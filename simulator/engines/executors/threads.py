@@ -45,7 +45,7 @@ class Threads:
     ) -> Sums:
         """Trains chunks until none waits. Nothing of a chunk but its report stays in memory."""
         job, population = self._job, self._population
-        sums = job.sums(now.noise, now.number)
+        sums = job.sums(now)
         in_place = job.kernel.operations.in_place
         while True:
             try:

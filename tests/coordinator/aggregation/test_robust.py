@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from coordinator.aggregation import choice, robust
 from coordinator.aggregation.aggregators import Mean
+from coordinator.aggregation.clip import Clip
 from coordinator.aggregation.robust import MEDIAN, Robust
 from coordinator.errors import AggregationError
 from fedau2.v1.task_pb2 import AGGREGATION_MEDIAN, AGGREGATION_TRIMMED_MEAN, ClosingRule, TaskManifest
@@ -32,7 +33,7 @@ def contribution(seed, scale=1.0, whole=False):
 
 
 def combined(contributions, trim, clip_norm=0.0):
-    robust = Robust(SPECS, trim, clip_norm)
+    robust = Robust(SPECS, trim, Clip(clip_norm))
     for each in contributions:
         robust.add(each)
     return robust.mean()
@@ -163,7 +164,7 @@ def test_secure_sums_and_more_memory_than_there_may_be_are_refused():
     assert "lower `maximum`" in choice.why_not(TaskManifest(), median, 2**30)
     assert not choice.why_not(TaskManifest(), median, 2**20)
     assert not choice.why_not(hidden, ClosingRule(maximum=10), 2**30)
-    trimmed = choice.of(TaskManifest(), ClosingRule(aggregation=AGGREGATION_TRIMMED_MEAN, trim=0.25))
+    trimmed = choice.of(TaskManifest(), ClosingRule(aggregation=AGGREGATION_TRIMMED_MEAN, trim=0.25), {})
     assert isinstance(trimmed, Robust)
 
 

@@ -3,9 +3,13 @@
 import asyncio
 import os
 import resource
+import signal
 import stat
 
+import grpc
 import pytest
+
+from tests import certificates
 
 
 @pytest.fixture
@@ -45,3 +49,33 @@ def test_it_may_open_as_many_files_as_the_system_allows(tools, tmp_path):
     assert resource.prlimit(process.child.pid, resource.RLIMIT_NOFILE) == (hard, hard)
     _, log = process.end(process.child.terminate)
     assert f"at most {hard} open files" in log
+
+
+def test_a_hangup_in_the_middle_of_an_upload_ends_nothing(tools, tmp_path):
+    key, certificate = certificates.make(until=30)
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "certificate.pem").write_bytes(certificate)
+    files = ("--admin-tls-certificate", tmp_path / "certificate.pem", "--admin-tls-key", tmp_path / "key.pem")
+    process = tools.Process(tmp_path / "state", "--log-level", "INFO", *map(str, files))
+    secured = grpc.ssl_channel_credentials(certificate)
+
+    async def train():
+        async with (
+            grpc.aio.insecure_channel(process.devices) as one,
+            grpc.aio.secure_channel(process.admin, secured) as other,
+        ):
+            lab = tools.Lab(tools.OverGrpc(one, other))
+            task_id = await lab.create(tools.make_bundle(rounds=1, closing=tools.closing(1)))
+            place, data = await lab.assignment(), tools.make_contribution(0)
+            await lab.part(place, data, 0, 9)
+            process.child.send_signal(signal.SIGHUP)
+            while not any("SIGHUP" in line for line in log):
+                log.append(await asyncio.to_thread(process.child.stderr.readline))
+            await lab.part(place, data, 9)
+            return (await lab.committed(task_id, 1)).checkpoint.sha256
+
+    log = []
+    assert asyncio.run(train()) == tools.expected_checkpoint([[0]])
+    assert "admin_tls_certificate ends at" in log[-1]
+    code, _ = process.end(process.child.terminate)
+    assert code == 0

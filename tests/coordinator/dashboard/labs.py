@@ -25,9 +25,9 @@ PERIOD = 0.01
 
 
 @asynccontextmanager
-async def coordinator(folder, address="127.0.0.1:0", **secured):
+async def coordinator(folder, address="127.0.0.1:0", unmasker=None, **secured):
     """A coordinator that answers operators over gRPC; devices call it in process. Yields a lab with its `admin`."""
-    async with await Coordinator.open(folder) as opened:
+    async with await Coordinator.open(folder, unmasker=unmasker) as opened:
         servers = await Servers.start("127.0.0.1:0", address, **secured)
         try:
             await servers.serve(opened)
@@ -56,9 +56,9 @@ async def dashboard(address, connect=None, counters=None, visitors=None, tls=Non
 
 
 @asynccontextmanager
-async def both(folder, **options):
+async def both(folder, unmasker=None, **options):
     """A coordinator with its dashboard; yields the lab and a visitor."""
-    async with coordinator(folder) as lab, dashboard(lab.admin, **options) as visitor:
+    async with coordinator(folder, unmasker=unmasker) as lab, dashboard(lab.admin, **options) as visitor:
         yield lab, visitor
 
 
@@ -93,6 +93,11 @@ class Visitor:
         """Sends a form as the page's own would be."""
         body = urlencode({} if token is None else {"token": token})
         headers = {"Origin": self.origin, "Content-Type": "application/x-www-form-urlencoded", **headers}
+        return await asyncio.to_thread(self._ask, "POST", path, body, headers)
+
+    async def half_a_form(self, path, body):
+        """Sends a form whose last byte never comes."""
+        headers = {"Origin": self.origin, "Content-Length": str(len(body) + 1)}
         return await asyncio.to_thread(self._ask, "POST", path, body, headers)
 
     @asynccontextmanager

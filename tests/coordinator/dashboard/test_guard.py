@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason="the extra web is not installed")
 
+from coordinator.dashboard import guard
 from coordinator.dashboard.guard import HEADERS
 from fedau2.v1.admin_pb2 import TASK_STATE_RUNNING
 from tests.coordinator.dashboard.labs import both
@@ -97,3 +98,20 @@ def test_a_token_ends_with_the_dashboard(tmp_path):
             assert "load the page again" in answer.text
 
     asyncio.run(main())
+
+
+def test_a_form_that_does_not_come_is_given_up_and_changes_nothing(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(guard, "PATIENCE", 0.05)
+
+    async def main():
+        async with both(tmp_path) as (lab, visitor):
+            task_id = await lab.create()
+            token = (await visitor.get(f"/tasks/{task_id}")).token
+            answers = [await visitor.half_a_form(f"/tasks/{task_id}/pause", f"token={token}") for _ in range(3)]
+            return answers, (await lab.task(task_id)).state
+
+    answers, state = asyncio.run(main())
+    assert state == TASK_STATE_RUNNING
+    assert [answer.status for answer in answers] == [408] * 3
+    assert "nothing was changed" in answers[0].text
+    assert caplog.text.count("pause of a task by") == 1, "the log has one line a minute"

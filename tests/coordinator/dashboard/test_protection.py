@@ -8,6 +8,7 @@ from coordinator.dashboard import protection
 from fedau2.v1 import task_pb2
 from fedau2.v1.admin_pb2 import SecureSumsStatus, Task
 from fedau2.v1.task_pb2 import Matching
+from fedau2.wire.secure import privacy
 from tests.coordinator import hidden
 
 STATUS = SecureSumsStatus(epsilon=3.25, delta=1e-6)
@@ -18,11 +19,16 @@ def shown(manifest, task=None):
 
 
 def test_a_plain_task(tools):
-    lines = shown(tools.make_bundle(clip_norm=10).manifest)
+    task = tools.make_bundle(clip_norm=10).manifest
+    task.plan.server.clip_medians = 4
+    lines = shown(task)
     assert lines["Protection of gender"].value == "adversary with the head mlp, reversal with the trigger sut, of user"
     assert lines["Protection of gender"].on
     assert (lines["Weight against gender (epsilon)"].value, lines["Weight against gender (epsilon)"].on) == ("1", True)
-    assert (lines["Clip of a contribution"].value, lines["Clip of a contribution"].on) == ("L2 norm 10", True)
+    assert (lines["Clip of a contribution"].value, lines["Clip of a contribution"].on) == (
+        "L2 norm 10, and 4 running medians",
+        True,
+    )
     for name in ("Secure sums", "Row threshold", "Aggregation", "Cover rows", "Clip of gender"):
         assert not lines[name].on
 
@@ -84,3 +90,14 @@ def test_a_policy_with_noise_opens_every_row():
     assert (lines["Noise on sums"].value, lines["Noise on sums"].on) == ("1.5 times the clip", True)
     assert (lines["Row threshold"].value, lines["Row threshold"].on) == ("1 device", False)
     assert "Epsilon of differential privacy" not in lines
+    capped = lines["Contributions of one device"]
+    assert (capped.value, capped.on) == ("any number", False)
+    assert "Budget of epsilon" not in lines
+
+
+def test_a_cap_of_contributions_bounds_epsilon_for_good():
+    policy = hidden.bundle(noise_multiplier=2.0, max_participations=3, row_threshold=1).manifest
+    lines = shown(policy, Task(secure_sums=STATUS))
+    assert (lines["Contributions of one device"].value, lines["Contributions of one device"].on) == ("at most 3", True)
+    most = privacy.epsilon(privacy.mu(3, 2.0), privacy.SERVED_DELTA)
+    assert f"at most {most:.3g} at delta 1e-06, however many" in lines["Budget of epsilon"].value

@@ -23,6 +23,10 @@ def set_norm(made):
     made.manifest.plan.server.clip_norm = 1.0
 
 
+def set_medians(made):
+    made.manifest.plan.server.clip_medians = 4.0
+
+
 def set_minimum(made):
     made.closing.minimum = MINIMUM - 1
 
@@ -56,6 +60,7 @@ def name_another(made):
 REFUSALS = {
     set_encoding: "no smaller encoding",
     set_norm: "clip_norm must be 0",
+    set_medians: "with secure sums both must be 0",
     set_minimum: "fewer than 64 contributions stays closed",
     set_maximum: "have room for 256",
     open_rows: "say how many rows a device touches",

@@ -82,6 +82,39 @@ def test_with_admissions_it_has_the_place_of_its_one_account(tmp_path, rounds):
     assert asyncio.run(share_of_fakes(tmp_path, provider(tmp_path), rounds)) == 1 / GOAL
 
 
+async def hoard(lab, evidence):
+    """Takes places with the one token that it has, and never uploads."""
+    holder, admission = Holder(lab, evidence), None
+    while True:
+        response = await lab.check_in(admission=admission)
+        if response.WhichOneof("result") != "assignment" and evidence:
+            with suppress(StatusError):
+                if response.rejection.reason == REJECTION_REASON_ADMISSION_NEEDED:
+                    admission = await holder.admission(response.rejection.admission)
+        await asyncio.sleep(0)
+
+
+def test_an_account_that_takes_places_and_never_uploads_starves_nobody(tmp_path):
+    """The clock stands still, so no lease ends: who could take every place would end the task's rounds for good."""
+    clock, evidence = tools.Clock(), provider(tmp_path)
+
+    async def run():
+        uploads = set()
+        async with tools.open_lab(tmp_path / "state", evidence=evidence, clock=clock) as lab:
+            closing = tools.closing(GOAL, over_selection=0.1)  # one place more than the goal
+            task_id = await lab.create(tools.make_bundle(rounds=3, closing=closing))
+            callers = [hoard(lab, token(clock, "mallory")) for _ in range(CALLERS)]
+            callers += [honest(lab, clock, f"user-{number}", uploads) for number in range(GOAL)]
+            running = [asyncio.create_task(caller) for caller in callers]
+            await lab.committed(task_id, 3)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        return len(uploads)
+
+    assert asyncio.run(run()) == 3 * GOAL
+
+
 def test_an_account_that_fills_the_admissions_of_a_round_with_garbage_has_its_one(tmp_path):
     clock, evidence = tools.Clock(), provider(tmp_path)
 

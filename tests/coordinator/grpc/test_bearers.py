@@ -13,6 +13,7 @@ import pytest
 from coordinator.commands import credentials
 from coordinator.engine.coordinator import Coordinator
 from coordinator.errors import SettingError, UnprovenError
+from coordinator.grpc import status as grpc_status
 from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.gate import Gate
 from coordinator.grpc.operators import NEEDED, Operators, Role
@@ -21,9 +22,11 @@ from coordinator.grpc.tls import Tls
 from coordinator.model.limits import AddressLimits
 from coordinator.store import operations_log
 from coordinator.store.state_folder import StateFolder
-from fedau2.v1.admin_pb2 import ListTasksRequest, PauseTaskRequest
+from fedau2.logs import Seldom
+from fedau2.v1.admin_pb2 import ListTasksRequest, PauseTaskRequest, WatchRoundsRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from tests import certificates, identity_provider
+from tests.coordinator import conftest as tools
 from tests.coordinator.grpc.test_callers import relay
 from tests.identity_provider import ISSUER
 
@@ -42,17 +45,23 @@ def files(tmp_path):
 
 
 @asynccontextmanager
-async def serving(files, certified=False, **options):
+async def opened(files, certified=False, now=time.time, **options):
     authorities = files / "authority.pem" if certified else None
     tls = Tls(files / "certificate.pem", files / "key.pem", authorities, "admin_tls")
-    bearers = TokenRules(files / "jwks.json", ISSUER, AUDIENCE, "fedau2_role").bearers()
+    bearers = TokenRules(files / "jwks.json", ISSUER, AUDIENCE, "fedau2_role").bearers(now)
     servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0", None, tls, None, bearers)
     try:
         async with await Coordinator.open(files / "state", **options) as coordinator:
             await servers.serve(coordinator)
-            yield f"localhost:{servers.admin.rpartition(':')[2]}"
+            yield servers
     finally:
         await servers.stop()
+
+
+@asynccontextmanager
+async def serving(files, **options):
+    async with opened(files, **options) as servers:
+        yield f"localhost:{servers.admin.rpartition(':')[2]}"
 
 
 def token(role=None, **fields):
@@ -120,8 +129,77 @@ def test_tokens_that_are_not_accepted_have_no_role_and_no_certificate_makes_up_f
     assert others == ["OK", "UNAVAILABLE"], "a certificate without a token has its role; a token needs a certificate"
 
 
-def test_callers_who_have_proved_nothing_are_counted_and_not_recorded(files, caplog):
+@asynccontextmanager
+async def labs(files, now):
+    """A lab whose operator shows no token, and a stub for one who does."""
+    async with opened(files, now=now) as servers, grpc.aio.insecure_channel(servers.devices) as devices:
+        secured = grpc.ssl_channel_credentials(AUTHORITY[1])
+        async with grpc.aio.secure_channel(f"localhost:{servers.admin.rpartition(':')[2]}", secured) as channel:
+            yield tools.Lab(tools.OverGrpc(devices, channel)), AdminServiceStub(channel)
+
+
+def test_a_token_that_ends_during_a_watch_ends_the_watch(files):
+    began = time.time()
+    clock = [began]
+
+    async def run():
+        async with labs(files, lambda: clock[0]) as (lab, admin):
+            shown = [("authorization", bearer("admin", exp=began + 300))]
+            task = await admin.CreateTask(tools.make_bundle().requests(), metadata=shown)
+            watch = admin.WatchRounds(WatchRoundsRequest(task_id=task.task_id), metadata=shown)
+            leases = [(await watch.read()).live_leases]
+            await lab.assignment()
+            leases.append((await watch.read()).live_leases)
+            clock[0] = began + 361  # the token has ended, and so has the leeway
+            await lab.assignment()
+            with pytest.raises(grpc.aio.AioRpcError, match="Expired") as ended:
+                await watch.read()
+            return leases, ended.value.code().name
+
+    assert asyncio.run(run()) == ([0, 1], "PERMISSION_DENIED")
+
+
+def test_a_token_that_ends_during_a_change_does_not_undo_it(files):
+    began = time.time()
+    clock = [began]
+
+    def last_call():
+        *_, (entry, _) = operations_log.read(StateFolder(files / "state").operations)
+        return entry["call"], entry["event"]
+
+    async def slowly(requests):
+        async for request in requests:
+            yield request
+            while last_call() != ("CreateTask", "begins"):
+                await asyncio.sleep(0.001)
+            clock[0] = began + 361
+
+    async def run():
+        async with labs(files, lambda: clock[0]) as (_, admin):
+            shown = [("authorization", bearer("admin", exp=began + 300))]
+            with contextlib.suppress(grpc.aio.AioRpcError):  # so that the log has an entry
+                await admin.PauseTask(PauseTaskRequest(task_id="nothing"), metadata=shown)
+            task = await admin.CreateTask(slowly(tools.make_bundle().requests()), metadata=shown)
+            return task.population, last_call()
+
+    assert asyncio.run(run()) == ("movies", ("CreateTask", "ends"))
+
+
+def test_a_rotated_key_is_used_at_once_and_the_one_before_no_more(files):
+    async def run():
+        async with serving(files) as address:
+            before, after = bearer("viewer"), bearer("viewer", algorithm="EdDSA")
+            answers = [await status(address, "ListTasks", shown) for shown in (before, after)]
+            new = identity_provider.jwk("EdDSA", identity_provider.KEYS["EdDSA"])
+            identity_provider.write(files / "jwks.json", new)
+            return answers, [await status(address, "ListTasks", shown) for shown in (before, after)]
+
+    assert asyncio.run(run()) == (["OK", "OK"], ["PERMISSION_DENIED", "OK"])
+
+
+def test_callers_who_have_proved_nothing_are_counted_and_not_recorded(files, caplog, monkeypatch):
     caplog.set_level("INFO")
+    monkeypatch.setattr(grpc_status, "REFUSED", Seldom())
     nothing = [[], ["Bearer x"], [bearer("admin", exp=time.time() - 120)], [bearer("admin"), bearer("admin")]]
 
     async def run():

@@ -223,7 +223,7 @@ def test_a_renewed_certificate_is_used_without_a_restart_and_half_a_renewal_is_n
             return True
 
     assert asyncio.run(run()) == [True, True, False]
-    assert "the certificate before stays in use" in caplog.text
+    assert "the one before stays in use" in caplog.text
 
 
 def test_a_call_that_cannot_be_recorded_is_not_made(files, monkeypatch):

@@ -1,6 +1,8 @@
 """The files for TLS are read and compared before anything is served."""
 
 import asyncio
+import ssl
+import warnings
 from dataclasses import replace
 
 import grpc
@@ -138,3 +140,28 @@ def test_authorities_that_cannot_be_read_are_named(tls, tmp_path, content, messa
 def test_certificates_of_devices_need_tls(tmp_path, capsys):
     assert main(["serve", "--check", "--state", str(tmp_path / "state"), "--tls-client-ca", "devices.pem"]) == 1
     assert "it needs tls_certificate and tls_key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("newest", "spoken"), [(ssl.TLSVersion.MAXIMUM_SUPPORTED, "TLSv1.3"), (ssl.TLSVersion.TLSv1_1, None)]
+)
+def test_the_newest_tls_is_spoken_and_an_old_one_is_not(tls, newest, spoken):
+    context = ssl.create_default_context(cadata=CERTIFICATE.decode())
+    context.set_alpn_protocols(["h2"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the old version
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
+
+    async def call():
+        servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0", tls())
+        try:
+            port = int(servers.devices.rpartition(":")[2])
+            _, writer = await asyncio.open_connection("localhost", port, ssl=context)
+            writer.close()
+            return writer.get_extra_info("ssl_object").version()
+        except (ssl.SSLError, ConnectionError):
+            return None
+        finally:
+            await servers.stop()
+
+    assert asyncio.run(call()) == spoken

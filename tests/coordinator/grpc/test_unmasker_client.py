@@ -77,9 +77,33 @@ def test_both_ends_show_certificates(files, real):
     with pytest.raises(UnmaskerError, match="UNAVAILABLE"):
         calling(real, opened, tls, replace(shown, certificate=None, key=None))
     with pytest.raises(SettingError, match="cannot be read"):
-        replace(shown, key=files / "nothing").credentials()
+        replace(shown, key=files / "nothing").read()
     with pytest.raises(SettingError, match="unmasker_tls_key"):
-        replace(shown, key=files / "server.key").credentials()
+        replace(shown, key=files / "server.key").read()
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(files, real):
+    tls = Tls(files / "server.pem", files / "server.key", files / "authority.pem")
+    shown = ClientTls(files / "authority.pem", files / "client.pem", files / "client.key")
+    good = [path.read_bytes() for path in (shown.certificate, shown.key)]
+    stranger = certificates.make(names=())
+
+    def write(certificate, key):
+        shown.certificate.write_bytes(certificate)
+        shown.key.write_bytes(key)
+
+    async def answers(client):
+        for pair in (stranger[::-1], good):
+            write(*pair)
+            try:
+                yield (await client.status()).keys.identity
+            except UnmaskerError as error:
+                yield error.code
+
+    async def called(client):
+        return [answer async for answer in answers(client)]
+
+    assert calling(real, called, tls, shown) == ["UNAVAILABLE", real.books.keys.public.identity]
 
 
 def test_another_unmaskers_word_is_not_taken(real):

@@ -4,12 +4,14 @@ import asyncio
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fedau2.wire.status import StatusError
+from tests import certificates
 
 ATTRIBUTE, ITEM = "gender", "movie-"
 
@@ -189,3 +191,17 @@ def test_an_upload_under_way_is_taken_while_draining(tools, tmp_path):
     asyncio.run(drain())
     code, _ = process.end(lambda: None)
     assert code == 0
+
+
+def test_a_certificate_that_ends_soon_is_in_the_metrics_and_in_the_log(tools, tmp_path):
+    key, certificate = certificates.make(until=3)
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "certificate.pem").write_bytes(certificate)
+    files = ("--tls-certificate", str(tmp_path / "certificate.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    process = start(tools, tmp_path / "state", *files)
+    address, log = metrics_address(process)
+    left = scraped(address)["fedau2_certificate_end_timestamp_seconds", "tls_certificate"] - time.time()
+    assert 2.9 * 86_400 < left < 3.1 * 86_400
+    code, rest = process.end(process.child.terminate)
+    assert code == 0
+    assert re.search(r"WARNING .*tls_certificate ends at .*: renew it, which needs no restart", log + rest)

@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_it_serves_with_the_files_of_the_device_address(tmp_path, tls):
     files, context, _ = tls(asked=False)
 
     async def run():
-        async with open_web(tmp_path / "state", tls=files, context=context) as lab:
+        async with open_web(tmp_path / "state", tls=replace(files), context=context) as lab:
             assert (await lab.check_in()).HasField("rejection")
             with pytest.raises((ConnectionError, OSError)):
                 await OverWeb(lab.web.address).check_in_call(device_pb2.CheckInRequest(population="movies"))
@@ -101,6 +102,38 @@ def test_it_asks_for_devices_certificates_if_they_are_required(tmp_path, tls):
             assert (await lab.check_in()).HasField("rejection")
 
     asyncio.run(run())
+
+
+def test_files_that_are_replaced_are_used_from_the_next_connection_on(tmp_path, tls):
+    files, context, authority = tls(asked=True)
+    shown, other = certificates.make(authority=authority), certificates.make(signs=True)
+
+    async def seen(lab, trusted, device):
+        (tmp_path / "trusted.pem").write_bytes(trusted)
+        (tmp_path / "device.pem").write_bytes(b"".join(device))
+        asking = ssl.create_default_context(cafile=tmp_path / "trusted.pem")
+        asking.load_cert_chain(tmp_path / "device.pem")
+        try:
+            answer = await OverWeb(lab.web.address, context=asking).check_in_call(
+                device_pb2.CheckInRequest(population="movies")
+            )
+        except (ssl.SSLError, ConnectionError, OSError):
+            return False
+        return answer.HasField("rejection")
+
+    async def run():
+        async with open_web(tmp_path / "state", tls=files, context=context) as lab:
+            before = files.certificate.read_bytes()
+            answers = [await seen(lab, before, shown)]
+            key, certificate = certificates.make()
+            files.certificate.write_bytes(certificate)  # its key is not there yet
+            answers += [await seen(lab, before, shown), await seen(lab, certificate, shown)]
+            files.key.write_bytes(key)
+            files.client_authorities.write_bytes(other[1])
+            answers += [await seen(lab, before, shown), await seen(lab, certificate, shown)]
+            return [*answers, await seen(lab, certificate, certificates.make(authority=other))]
+
+    assert asyncio.run(run()) == [True, True, False, False, False, True]
 
 
 def test_a_drain_turns_check_ins_away_and_takes_contributions(tools, tmp_path):

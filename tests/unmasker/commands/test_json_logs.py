@@ -28,8 +28,12 @@ def test_an_unmasker_logs_objects_without_evidence(tmp_path):
     with subprocess.Popen([*words, *addresses], **pipes, text=True, env=os.environ) as child:
         address = child.stdout.readline().split()[-1]
         enrol(address, identity(folder))
+        child.send_signal(signal.SIGHUP)
+        enrol(address, identity(folder))  # it still serves
         child.send_signal(signal.SIGTERM)
         _, log = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert "SIGHUP: replaced certificates are used without a restart" in log
     lines = [json.loads(line) for line in log.splitlines()]
     assert {"unmasker.commands.serve", "unmasker.grpc.handlers"} <= {line["logger"] for line in lines}
     assert SECRET not in log

@@ -4,6 +4,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from fedau2.logs import Seldom
 from fedau2.v1 import unmasker_pb2, unmasker_pb2_grpc
 from fedau2.v1.unmasker_pb2 import (
     CloseRoundRequest,
@@ -20,6 +21,7 @@ from tests import certificates
 from tests.unmasker.device import Device, opening
 from tests.unmasker.served import served
 from unmasker.errors import BooksError, FolderError
+from unmasker.grpc import handlers as unmasker_handlers
 from unmasker.grpc.server import Tls
 
 CODE = grpc.StatusCode
@@ -120,6 +122,16 @@ def test_requests_that_do_not_parse_are_the_callers_fault(servers, service):
             assert refused(call, iter([b"\xff\xff\xff"])) == CODE.INVALID_ARGUMENT
 
 
+def test_calls_that_are_refused_do_not_fill_the_log(servers, caplog, monkeypatch):
+    monkeypatch.setattr(unmasker_handlers, "REFUSED", Seldom())
+    caplog.set_level("INFO")
+    with grpc.insecure_channel(servers.devices) as channel:
+        for _ in range(30):
+            call = channel.stream_stream(next(iter(ENROLMENT)).path)
+            assert refused(call, iter([b"\xff\xff\xff"])) == CODE.INVALID_ARGUMENT
+    assert [record.getMessage() for record in caplog.records] == ["refused: InvalidRequestError"]
+
+
 def test_over_tls_coordinators_must_show_a_certificate_and_devices_need_none(unmasker, tmp_path):
     authority, stranger = certificates.make(), certificates.make()
     key, certificate = certificates.make(authority=authority)
@@ -143,6 +155,33 @@ def test_over_tls_coordinators_must_show_a_certificate_and_devices_need_none(unm
             with pytest.raises(grpc.RpcError) as raised:
                 call(servers.coordinators, unmasker_pb2_grpc.UnmaskServiceStub, opening(2), shown)
             assert raised.value.code() == CODE.UNAVAILABLE
+
+
+def test_a_certificate_that_is_replaced_is_used_without_a_restart(unmasker, tmp_path):
+    old, new = certificates.make(), certificates.make()
+    paths = tmp_path / "key", tmp_path / "certificate"
+
+    def write(pair):
+        for path, data in zip(paths, pair, strict=True):
+            path.write_bytes(data)
+
+    def trusting(address, pair):
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with grpc.secure_channel(address, grpc.ssl_channel_credentials(pair[1]), options) as channel:
+            try:
+                unmasker_pb2_grpc.EnrolmentServiceStub(channel).Log(LogRequest(), timeout=30).next()
+            except grpc.RpcError as error:
+                return error.code()
+        return CODE.OK
+
+    write(old)
+    with served(unmasker, (Tls(paths[1], paths[0]), None)) as servers:
+        answers = [trusting(servers.devices, old)]
+        paths[1].write_bytes(new[1])  # its key is not there yet
+        answers.append(trusting(servers.devices, old))
+        write(new)
+        answers += [trusting(servers.devices, pair) for pair in (old, new)]
+    assert answers == [CODE.OK, CODE.OK, CODE.UNAVAILABLE, CODE.OK]
 
 
 def test_every_method_takes_a_message_of_its_own():

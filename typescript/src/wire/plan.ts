@@ -36,7 +36,10 @@ export function checkPlan(plan: Plan | undefined, states: ReadonlySet<string>): 
   expect(new Set(names).size === names.length, "two adversaries have the same name");
   for (const adversary of plan!.adversaries) checkAdversary(adversary, states);
   if (names.length > 0) checkOptimizer("server.adversary", plan!.server?.adversary);
-  expect(within(plan!.server!.clipNorm, 0, Infinity), "server.clip_norm must be 0 or a positive number");
+  const { clipNorm, clipMedians } = plan!.server!;
+  expect(within(clipNorm, 0, Infinity), "server.clip_norm must be 0 or a positive number");
+  expect(within(clipMedians, 0, Infinity), "server.clip_medians must be 0 or a positive number");
+  expect(clipMedians === 0 || clipNorm > 0, "server.clip_medians needs a positive server.clip_norm");
 }
 
 /** Says whether a name of a tensor or parameter has 1 to 128 bytes. */

@@ -59,7 +59,8 @@ def check(task: TaskManifest) -> None:
     _check_grids(policy, {spec.name: spec for spec in task.tensors if spec.scope != TENSOR_SCOPE_PRIVATE})
     require(
         not task.plan.server.clip_norm,
-        "secure_sums: server.clip_norm must be 0, since the server never sees one contribution; grids have clips",
+        "secure_sums: server.clip_norm must be 0, and so server.clip_medians, since the server never sees one "
+        "contribution; grids have clips",
     )
 
 

@@ -1,0 +1,96 @@
+"""Traces and metrics go to the collector that is named, and nowhere without one."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from coordinator.cli import main
+from tests.coordinator import conftest as tools
+
+HERE = "http://127.0.0.1:4318"
+
+
+@pytest.fixture
+def collector():
+    """A collector, and the requests that it has had: their paths and bodies."""
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            requests.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format, *values):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", requests
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def life(folder, *options):
+    """A coordinator that answers a call and ends; returns its log."""
+    process = tools.Process(folder, "--log-level", "INFO", *options)
+
+    async def call():
+        async with tools.connect(process.devices, process.admin) as lab:
+            await lab.check_in()
+
+    asyncio.run(call())
+    code, log = process.end(process.child.terminate)
+    assert code == 0, log
+    return log
+
+
+def test_a_collector_gets_traces_and_metrics(tmp_path, collector):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+    url, requests = collector
+    assert f"traces and metrics go to {url}" in life(tmp_path / "state", "--telemetry", url)
+    bodies = {path: b"".join(body for other, body in requests if other == path) for path, _ in requests}
+    assert bodies.keys() == {"/v1/traces", "/v1/metrics"}
+    assert b"fedau2.v1.DeviceService/CheckIn" in bodies["/v1/traces"]
+    assert b"fedau2_rejections" in bodies["/v1/metrics"]
+    assert all(b"fedau2-coordinator" in body for body in bodies.values())
+
+
+def test_a_collector_that_is_away_delays_nothing(tmp_path):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+    life(tmp_path / "state", "--telemetry", "http://127.0.0.1:9")
+
+
+def test_without_the_setting_nothing_of_it_is_loaded(tmp_path):
+    code = (
+        "import sys; from coordinator.cli import main; "
+        f"main(['serve', '--check', '--state', {str(tmp_path)!r}]); import coordinator.commands.serve; "
+        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'requests'))])"
+    )
+    variables = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": HERE}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=variables)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "url", ["collector:4318", "http://collector.example.com:4318", "ftp://127.0.0.1", "https://a:b@c"]
+)
+def test_a_url_that_cannot_be_meant_is_refused(tmp_path, capsys, url):
+    assert main(["serve", "--check", "--state", str(tmp_path / "state"), "--telemetry", url]) == 1
+    assert "telemetry must be URL" in capsys.readouterr().err
+
+
+def test_without_the_extra_its_name_is_said_before_anything_starts(tmp_path, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("opentelemetry.exporter", "coordinator.telemetry"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter", None)
+    assert main(["serve", "--state", str(tmp_path / "state"), "--telemetry", HERE]) == 1
+    assert "pip install 'fedau2[otel]'" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
