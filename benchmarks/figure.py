@@ -5,6 +5,7 @@ from statistics import median
 
 from benchmarks.comparison import Figures
 from benchmarks.tables import NAMES, of
+from simulator.reporting.drawing import BLUE, GREY, style
 
 
 def draw(figures: Figures, file: Path) -> None:
@@ -24,16 +25,16 @@ def draw(figures: Figures, file: Path) -> None:
     names = [NAMES[system].replace(", ", ",\n") for system in systems]
     for axes, field, title in ((cost, "cpu_ms", "CPU-ms a client and round"), (memory, "peak_mib", "peak MiB")):
         values = [median(getattr(window, field) for window in of(figures, system)) for system in systems]
-        bars = axes.barh(names, values, color=["C0" if system.startswith("fedau2") else "0.6" for system in systems])
+        bars = axes.barh(names, values, color=[BLUE if system.startswith("fedau2") else GREY for system in systems])
         axes.bar_label(bars, [f"{value:,.3g}" if value < 100 else f"{value:,.0f}" for value in values], padding=2)
         axes.set(title=title, xlim=(0, max(values) * 1.3))
     cost.set(xscale="log", xlim=(0.1, 1000))
     memory.set_yticklabels([])
-    for system in systems[::-1]:
+    for number, system in enumerate(systems[::-1]):
         windows = [*of(figures, system)[:1], *(window for window in figures.growth if window.system == system)]
         points = sorted((window.users, window.cpu_ms) for window in windows)
         if len(points) > 1:
-            growth.plot(*zip(*points, strict=True), marker="o", markersize=4, label=NAMES[system])
+            growth.plot(*zip(*points, strict=True), **style(number), markersize=4, label=NAMES[system])
     growth.set(xscale="log", yscale="log", title="CPU-ms by registered users", xlabel="registered users")
     for axes in (cost, memory, growth):
         axes.title.set_fontsize(9)

@@ -1,4 +1,4 @@
-"""`fedau2-sim datasets import`: makes a data set of tables with separators."""
+"""`fedau2-sim datasets import`: makes a data set of tables with separators, or of JSON lines."""
 
 import argparse
 import signal
@@ -16,8 +16,10 @@ from simulator.datasets import importing
 
 def add(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
-    parser = actions.add_parser("import", help="make a data set of CSV or TSV files")
-    parser.add_argument("interactions", type=Path, metavar="FILE", help="a row for each interaction, below a header")
+    parser = actions.add_parser("import", help="make a data set of CSV, TSV or JSON lines files")
+    parser.add_argument(
+        "interactions", type=Path, metavar="FILE", help="a row for each interaction, below a header; or JSON lines"
+    )
     parser.add_argument("--users", type=Path, metavar="FILE", help="a row for each user, with the attributes")
     parser.add_argument(
         "--columns", type=arguments.names, help="names of FILE's columns, if it has no header: user,item,rating,time"

@@ -1,6 +1,6 @@
 """Chooses the columns of a file of interactions by its header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.config.own_files import AUTO, NONE, OwnFiles
@@ -42,6 +42,11 @@ class Columns:
         """Lists the columns."""
         columns = self.user, self.item, self.time, self.rating, self.kind
         return [column for column in columns if column is not None]
+
+
+def untyped(names: Iterable[str]) -> dict[str, str]:
+    """Returns the types of columns whose file has none: times are numbers, and the others are texts."""
+    return {name: FLOAT if name == TIME else TOKEN for name in names}
 
 
 def choose(file: str, header: Mapping[str, str], settings: OwnFiles) -> Columns:

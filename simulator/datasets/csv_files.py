@@ -26,6 +26,15 @@ def delimiter_of(path: Path) -> str:
     return "\t" if {*path.suffixes[-2:]} & {*_TABS} else ","
 
 
+def first_row(path: Path, encoding: str, delimiter: str) -> list[str]:
+    """Returns the fields of the first line of a table; none if it is empty.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    return next(_rows(path, encoding, delimiter), (1, list[str]()))[1]
+
+
 def table(
     path: Path, encoding: str, delimiter: str, names: Sequence[str] | None = None, known: Collection[str] = ()
 ) -> Table:
@@ -41,11 +50,8 @@ def table(
     Raises:
         DatasetError: the file is missing, damaged or empty, or its first line is not a header.
     """
-    first = next(_rows(path, encoding, delimiter), (1, []))[1]
+    first = first_row(path, encoding, delimiter)
     header = list(names) if names else _header(path.name, first, delimiter, known)
-    types = dict.fromkeys(header, columns.TOKEN)
-    if columns.TIME in types:
-        types[columns.TIME] = columns.FLOAT
 
     def blocks(used: Collection[str]) -> Iterator[Block]:
         places = {name: header.index(name) for name in used}
@@ -60,7 +66,7 @@ def table(
             lines = np.array([line for line, _ in part], np.int64)
             yield Block(path.name, lines, {name: pa.array(column, pa.binary()) for name, column in texts.items()})
 
-    return Table(path.name, types, blocks)
+    return Table(path.name, columns.untyped(header), blocks)
 
 
 def _header(file: str, header: list[str], delimiter: str, known: Collection[str]) -> list[str]:

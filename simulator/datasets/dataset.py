@@ -23,6 +23,8 @@ from simulator.errors import ConfigError, DatasetFormatError
 if TYPE_CHECKING:
     import pandas as pd
 
+_NOTHING = ", so there is nothing to unlearn and to attack: a file or a frame of users adds some"
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -169,9 +171,9 @@ class Dataset:
             return self.attributes[name]
         unfit = (column for column in self.unfit if name in (column, *map(str.strip, column.split(","))))
         reasons = "".join(f"; column {column!r} cannot be an attribute: {self.unfit[column]}" for column in unfit)
+        advice = reasons or did_you_mean(name, self.attributes) or ("" if self.attributes else _NOTHING)
         raise ConfigError(
-            f"{self.name} has no attribute {name!r}; it has {', '.join(self.attributes) or 'no attributes'}"
-            f"{reasons or did_you_mean(name, self.attributes)}"
+            f"{self.name} has no attribute {name!r}; it has {', '.join(self.attributes) or 'no attributes'}{advice}"
         )
 
     def histories(self) -> Histories:

@@ -1,4 +1,4 @@
-"""Makes RecBole's atomic files of tables with separators: a folder that appears whole or not at all."""
+"""Makes RecBole's atomic files of other tables: a folder that appears whole or not at all."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,22 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from simulator.config.own_files import OwnFiles
-from simulator.datasets import class_lists, columns, csv_files, dates, feedback, folders, recbole
+from simulator.datasets import class_lists, columns, dates, feedback, folders, json_lines, opening, recbole
 from simulator.datasets.attributes import class_names, class_of, value
 from simulator.datasets.columns import Columns
 from simulator.datasets.dataset import Dataset
+from simulator.datasets.layouts import Layout
 from simulator.datasets.own_data import Table, expect_divisible, expect_numbers, user_column
 from simulator.datasets.table import Block
 from simulator.datasets.times import Times
 from simulator.errors import ConfigError, DatasetFormatError
 
-_SHORT = {"user": columns.USER, "item": columns.ITEM, "time": columns.TIME}
-"""Short names of columns where they are named on the command line."""
-
 
 @dataclass(frozen=True)
 class Request:
-    """Tables to import.
+    """Tables to import: files with separators, or JSON lines.
 
     Attributes:
         interactions: the file with a row for each interaction.
@@ -58,16 +56,22 @@ def make(request: Request) -> Dataset:
         DatasetExistsError: the folder is there already.
         DatasetError: a table cannot be read; the text names file and line. Nothing is left.
     """
-    name, settings = request.out.name, request.settings
-    interactions = _open(request.interactions, request, request.columns)
-    people = _open(request.users, request, request.users_columns) if request.users else interactions
+    name, delimiter = request.out.name, request.delimiter
+    _expect_delimited(request)
+    interactions, layout = opening.interactions(request.interactions, request.settings, delimiter, request.columns)
+    settings = layout.settings(interactions.header, request.settings) if layout else request.settings
+    people = interactions
+    if request.users:
+        people = opening.table(request.users, request.settings, delimiter, request.users_columns)
     inside = () if request.users else tuple(request.attributes or ())
     header = {column: kind for column, kind in interactions.header.items() if column not in inside}
     chosen = columns.choose(interactions.file, header, settings)
     user = user_column(people, chosen.user)
     attributes, notes = _attributes(people, user, request)
+    timeless = list[int]()
     with folders.new(request.out) as folder:
-        folders.write(folder / f"{name}.inter", _header(chosen), _interactions(interactions, chosen))
+        rows = _interactions(interactions, chosen, timeless if layout and layout.gaps else None)
+        folders.write(folder / f"{name}.inter", _header(chosen), rows)
         if attributes:
             rows = _users(people, user, attributes, settings, once=people is not interactions)
             titles = [f"{columns.USER}:token", *(f"{attribute}:token" for attribute in attributes)]
@@ -75,16 +79,37 @@ def make(request: Request) -> Dataset:
             classes = {attribute: class_names(edges) for attribute, edges in settings.edges.items()}
             class_lists.write(folder / f"{name}.classes", classes)
         dataset = recbole.load(folder, name)
+    notes = [*_recognised(interactions, layout, chosen), *notes, *_counted(interactions, timeless, dataset)]
     return replace(dataset, notes=tuple(dict.fromkeys([*chosen.notes, *notes, *dataset.notes])))
 
 
-def _open(path: Path, request: Request, names: Sequence[str] | None) -> Table:
-    settings = request.settings
-    delimiter = request.delimiter or csv_files.delimiter_of(path)
-    if names is not None:
-        return csv_files.table(path, settings.encoding, delimiter, [_SHORT.get(name, name) for name in names])
-    known = (columns.USER, columns.ITEM, settings.user_column, settings.item_column)
-    return csv_files.table(path, settings.encoding, delimiter, known=known)
+def _expect_delimited(request: Request) -> None:
+    """Checks that a delimiter that was given stands in one of the files."""
+    paths = [path for path in (request.interactions, request.users) if path is not None]
+    if request.delimiter and all(map(json_lines.is_named, paths)):
+        raise ConfigError("--delimiter has no effect on JSON lines: leave it out")
+
+
+def _recognised(table: Table, layout: Layout | None, chosen: Columns) -> list[str]:
+    if layout is None:
+        return []
+    roles = {"users": chosen.user, "items": chosen.item, "ratings": chosen.rating, "times": chosen.time}
+    read = ", ".join(f"{role} {column!r}" for role, column in roles.items() if column)
+    return [f"{table.file} has the columns of {layout.of}: {read}"]
+
+
+def _counted(table: Table, timeless: Sequence[int], dataset: Dataset) -> list[str]:
+    """Makes notes on lines that are left out, on repeats, and on missing attributes."""
+    notes = []
+    if timeless:
+        lines = f"{len(timeless):,} lines of {table.file} without a time are left out, the first is line {timeless[0]}"
+        notes.append(f"{lines}: --time-column none keeps them")
+    pairs = np.unique(dataset.user * len(dataset.items) + dataset.item)
+    if repeats := len(dataset.item) - len(pairs):
+        notes.append(f"{repeats:,} interactions repeat an earlier one of the same user and item; a run takes the first")
+    if not dataset.attributes and not dataset.unfit:
+        notes.append("users have no attributes, so there is nothing to unlearn and to attack: --users FILE joins some")
+    return notes
 
 
 def _attributes(people: Table, user: str, request: Request) -> tuple[list[str], list[str]]:
@@ -109,9 +134,16 @@ def _header(chosen: Columns) -> list[str]:
     return header + [columns.RATING] * bool(chosen.rating) + [columns.KIND] * bool(chosen.kind)
 
 
-def _interactions(table: Table, chosen: Columns) -> Iterable[Sequence[bytes]]:
+def _interactions(table: Table, chosen: Columns, timeless: list[int] | None) -> Iterable[Sequence[bytes]]:
+    """Yields the rows; lines without a time are left out where a list is given, which collects their numbers."""
     dated, empty = None, True
     for block in table.blocks(chosen.used):
+        if chosen.time and timeless is not None:
+            timed = block.matches(chosen.time, r"\S")
+            timeless += block.lines[~timed].tolist()
+            block = block.select(timed)
+        if not len(block.lines):
+            continue
         for column in (chosen.user, chosen.item):
             _expect_writable(block, column)
             block.expect_filled(column)
