@@ -43,6 +43,9 @@ Sometimes each contribution is needed by itself, for the aggregator or for a def
 a device: several clients in a call would be padded to the longest history, which costs more than more calls.
 """
 
+FACTORED = 16
+"""Most clients in a call whose contributions become integers together."""
+
 _SAMPLED = 100
 """Most clients whose contributions are encoded to measure the traffic."""
 
@@ -127,6 +130,8 @@ class BatchedEngine:
         size = 1
         if self._job.summed(self._job.sums(self._noise, self._round)):
             size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2)))
+        elif self._job.factored:
+            size = FACTORED
         return [members[start : start + size] for start in range(0, len(members), size)]
 
     def close(self) -> None:
