@@ -70,10 +70,9 @@ def numbers(
         if name in tables:
             out[name] = Numbers(value.numpy().reshape(clients, rows.slots, -1), places, counts)
         else:
-            members, height = _carriers(name, labels), value.shape[1] if value.ndim > 2 else 1
-            out[name] = Numbers(
-                np.ascontiguousarray(value.numpy()[members]).reshape(-1, height, value[0].numel() // height)
-            )
+            height = value.shape[1] if value.ndim > 2 else 1  # a dense vector is one row
+            by_client = value.numpy().reshape(clients, height, -1)
+            out[name] = Numbers(np.ascontiguousarray(by_client[_carriers(name, labels)]))
     return out
 
 

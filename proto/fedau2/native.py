@@ -11,11 +11,15 @@ INTERFACE = 2
 """The version of the library's interface that this version of FedAU2 calls."""
 
 
+class Error(Exception):
+    """The library is installed, and cannot be used here; the message says why, and what to do."""
+
+
 def load() -> "Library | None":
     """Loads the library; None where it is not installed.
 
     Raises:
-        fedau2_native.NativeError: it is installed, but cannot be used here.
+        Error: it is installed, but cannot be used here.
     """
     try:
         import fedau2_native
@@ -23,11 +27,14 @@ def load() -> "Library | None":
         return None
     installed = getattr(fedau2_native.library, "ABI", None)
     if installed != INTERFACE:
-        raise fedau2_native.NativeError(
+        raise Error(
             f"the installed fedau2-native has interface {installed}, and this version of FedAU2 calls interface "
-            f"{INTERFACE}: install the one of the same release, by `make native` or `pip install ./native`"
+            f"{INTERFACE}: install that of the same release, by `make native` or `pip install ./native`"
         )
-    return fedau2_native.load()
+    try:
+        return fedau2_native.load()
+    except fedau2_native.NativeError as error:
+        raise Error(str(error)) from error
 
 
 @cache
@@ -39,8 +46,6 @@ def arithmetic() -> "Library | None":
     """
     try:
         return load()
-    except Exception as error:
-        if type(error).__name__ != "NativeError":
-            raise
-        warnings.warn(f"NumPy adds secure sums instead of the native library: {error}", RuntimeWarning, stacklevel=2)
+    except Error as error:
+        warnings.warn(f"NumPy adds secure sums up instead of the native library: {error}", RuntimeWarning, stacklevel=2)
         return None

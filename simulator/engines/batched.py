@@ -43,8 +43,12 @@ Sometimes each contribution is needed by itself, for the aggregator or for a def
 a device: several clients in a call would be padded to the longest history, which costs more than more calls.
 """
 
-FACTORED = 16
-"""Most clients in a call whose contributions become integers together."""
+TOGETHER = 16
+"""Most clients in a call of the native kernel whose contributions become integers together.
+
+PyTorch trains one in a call: with others a client would get other bytes than a device does, and sums of integers are to
+be those of devices.
+"""
 
 _SAMPLED = 100
 """Most clients whose contributions are encoded to measure the traffic."""
@@ -130,8 +134,8 @@ class BatchedEngine:
         size = 1
         if self._job.summed(self._job.sums(self._noise, self._round)):
             size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2)))
-        elif self._job.factored:
-            size = FACTORED
+        elif self._job.factored and self._job.kernel.operations.in_place:
+            size = TOGETHER
         return [members[start : start + size] for start in range(0, len(members), size)]
 
     def close(self) -> None:

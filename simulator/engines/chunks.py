@@ -49,10 +49,10 @@ class Job:
 
     @property
     def factored(self) -> bool:
-        """True if contributions become integers many at a time. PyTorch's would be of other bytes than a device's."""
-        native, plan = self.kernel.operations.in_place, self.manifest.plan
-        alone = plan.local.steps > 1 or plan.matchings or defences.active(plan)
-        return self.layout is not None and native and not alone
+        """True if contributions become integers as they are trained, without being made for each client."""
+        plan = self.manifest.plan
+        changed = plan.local.steps > 1 or plan.matchings or defences.active(plan)
+        return self.layout is not None and not changed
 
     def summed(self, sums: Sums) -> bool:
         """Returns whether sums take the total of a chunk; others take the contribution of each client."""

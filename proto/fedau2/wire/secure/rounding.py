@@ -183,4 +183,4 @@ def _places(rows: NDArray[np.int64] | None) -> tuple[NDArray[np.int64] | None, i
     """Returns the rows as the library takes them, and how far those of the next device are."""
     if rows is None or rows.strides[0]:
         return rows, 0 if rows is None else rows.shape[1]
-    return rows[0], 0
+    return rows[:1], 0
