@@ -1,7 +1,8 @@
 """Measures what masks cost a device and the coordinator, beside a plain contribution of the same bytes.
 
-All parts of a line are timed one after another, several times, and the medians are printed. A plain contribution is one
-dense tensor of float32, as long in bytes as the masked one. Needs the extras `coordinator` and `secure`.
+All parts are timed one after another, several times, and the medians are printed. A plain contribution is one dense
+tensor of float32, as long in bytes as the masked one. What the native library computes is measured with it, where it is
+installed, and with NumPy. Needs the extras `coordinator` and `secure`.
 """
 
 import argparse
@@ -10,6 +11,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.norms import Norms
 from coordinator.aggregation.secure_sum import SecureSum
+from fedau2 import native
 from fedau2.v1.secure_pb2 import Grid, SecureSums
 from fedau2.v1.task_pb2 import LocalUpdate, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import (
@@ -37,6 +42,9 @@ from fedau2.wire.secure.masked import Masked
 from fedau2.wire.secure.opening import Bound
 from fedau2.wire.secure.quantise import vector
 
+if TYPE_CHECKING:
+    from fedau2_native import Library
+
 BOUND = 2.0**12
 
 
@@ -48,8 +56,8 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=24, help="of the modulus (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=7, help="(default: %(default)s)")
     options = parser.parse_args()
-    print("| items | words | bytes over d b/8 | device: round, ms | mask, pack, seal, ms | a word, ns | target, ms |")
-    print("|  |  |  | coordinator: masked, ms | plain, ms | ratio |")
+    print("| items | words | arithmetic | a word, ns: round | mask, pack, seal | masked, ms | plain, ms | ratio |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     for items in options.items:
         _measure(items, options.width, options.bits, options.repeats)
 
@@ -83,21 +91,33 @@ def _measure(items: int, width: int, bits: int, repeats: int) -> None:
         plain.add(update, largest=BOUND)
         plain.reset()
 
+    parts = {"round": lambda: vector({"table": values}, policy, layout), "mask": mask, "masked": fold_masked}
+    ways = arithmetics()
     spent = _timed(
-        {
-            "round": lambda: vector({"table": values}, policy, layout),
-            "mask": mask,
-            "masked": fold_masked,
-            "plain": fold_plain,
-        },
+        {(way, name): partial(computed, library, part) for way, library in ways.items() for name, part in parts.items()}
+        | {("", "plain"): fold_plain},
         repeats,
     )
-    target, ratio = 1 + 25e-6 * layout.size, spent["masked"] / spent["plain"]
-    print(
-        f"| {items:,} | {layout.size:,} | {len(upload) - layout.size * bits / 8:,.0f} | {spent['round']:.1f} | "
-        f"{spent['mask']:.1f} | {1e6 * spent['mask'] / layout.size:.1f} | {target:.1f} |"
-    )
-    print(f"|  |  |  | {spent['masked']:.1f} | {spent['plain']:.1f} | {ratio:.2f} |", flush=True)
+    for way in ways:
+        of_word = {name: 1e6 * spent[way, name] / layout.size for name in parts}
+        plain_ms, masked_ms = spent["", "plain"], spent[way, "masked"]
+        print(
+            f"| {items:,} | {layout.size:,} | {way} | {of_word['round']:.1f} | {of_word['mask']:.1f} | "
+            f"{masked_ms:.1f} | {plain_ms:.1f} | {masked_ms / plain_ms:.2f} |",
+            flush=True,
+        )
+
+
+def arithmetics() -> dict[str, "Library | None"]:
+    """Returns what can compute the integers of secure sums here, by name; None is NumPy."""
+    library = native.load()
+    return {"NumPy": None} | ({"native": library} if library else {})
+
+
+def computed(library: "Library | None", work: Callable[[], object]) -> None:
+    """Does some work with what `arithmetics` names."""
+    with patch.object(native, "arithmetic", lambda: library):
+        work()
 
 
 def _plain(size: int) -> tuple[aggregators.Aggregator, Decoder, Norms, bytes]:
@@ -118,9 +138,9 @@ def _task(items: int, width: int, kind: TensorKind.ValueType, bits: int = 0) -> 
     return task
 
 
-def _timed(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def _timed(parts: Mapping[tuple[str, str], Callable[[], object]], repeats: int) -> dict[tuple[str, str], float]:
     """Returns the median CPU milliseconds of each part."""
-    spent: dict[str, list[float]] = {name: [] for name in parts}
+    spent: dict[tuple[str, str], list[float]] = {name: [] for name in parts}
     for _ in range(repeats):
         for name, work in parts.items():
             started = time.process_time()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from client_sdk.kernel import grouped, specs
-from client_sdk.kernel.contract import ITEM, Tensors
+from client_sdk.kernel.contract import ITEM, Factors, Tensors
 from client_sdk.plan import AdversaryPlan
 from fedau2.v1.task_pb2 import (
     HEAD_MLP,
@@ -79,12 +79,14 @@ class AdversaryGradients:
 
     Attributes:
         shared: gradients of the adversary's own tensors, (G, ...).
+        factors: those of a factored step that are factors.
         push: addends to the gradients of the protected states, (B, ...).
         triggered: True where the push is not 0 by the trigger's decision, bool (B,).
         margin: logit of the true class less the best other's, (B,); NaN without a label.
     """
 
     shared: Tensors
+    factors: dict[str, Factors]
     push: Tensors
     triggered: Tensor
     margin: Tensor
@@ -98,6 +100,8 @@ def gradients(
     labels: Tensor,
     noise: Tensor,
     groups: int,
+    *,
+    factored: bool = False,
 ) -> AdversaryGradients:
     """Computes the gradients of the adversary's cross-entropy on the protected states, and the trigger's decision.
 
@@ -109,6 +113,7 @@ def gradients(
         labels: class numbers, int64 (B,); -1 where not known: such a client gives no gradient.
         noise: the head's n1 and n2, (B, 2, classes).
         groups: number of groups G.
+        factored: leave the largest gradient as factors; there are as many groups as clients.
     """
     tensors = {name.removeprefix(prefix(adversary)): value for name, value in shared.items()}
     embedding = torch.cat([states[name].flatten(1) for name in adversary.protects], 1)
@@ -116,7 +121,9 @@ def gradients(
     head = _Head(adversary, tensors, hidden, noise)
     grads, grad = head.gradients(_cross_entropy_gradient(adversary, head.logits, labels), groups)
     grad = grouped.relu_gradient(grad, hidden)
-    grads["hidden.weight"] = grouped.weight_gradient(grad, embedding, groups)
+    factors = {prefix(adversary) + "hidden.weight": Factors(grad, embedding)} if factored else {}
+    if not factored:
+        grads["hidden.weight"] = grouped.weight_gradient(grad, embedding, groups)
     grads["hidden.bias"] = grouped.bias_gradient(grad, groups)
     margin = _margin(head.logits, labels)
     if adversary.objective == OBJECTIVE_CONFUSION:
@@ -128,7 +135,7 @@ def gradients(
     scale = triggered.float()[:, None] * adversary.epsilon
     push = scale * grouped.input_gradient(grad, tensors["hidden.weight"])
     named = {prefix(adversary) + name: value for name, value in grads.items()}
-    return AdversaryGradients(named, _split(adversary, push, states), triggered, margin)
+    return AdversaryGradients(named, factors, _split(adversary, push, states), triggered, margin)
 
 
 def total(pushes: Sequence[Tensors]) -> Tensors:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class Step:
         protected: names of the states that some adversary sees.
         members: rows of the private tensors that are the clients', int64 (B,); None: all rows, in order. A recommender
             itself always gets None.
+        factored: True if gradients that are products may stay factors, client by client; see `Gradients.factors`.
     """
 
     rows: RowSlots
@@ -49,6 +50,19 @@ class Step:
     round: int | Tensor
     protected: frozenset[str] = frozenset()
     members: Tensor | None = None
+    factored: bool = False
+
+
+class Factors(NamedTuple):
+    """The gradient by a layer's weights of clients with one sample each: `column[b, i] * line[b, j]`.
+
+    Attributes:
+        column: gradient by the layer's output, (B, out); of a table, by its slot, (B, m).
+        line: the layer's input, (B, in).
+    """
+
+    column: Tensor
+    line: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +73,13 @@ class Gradients:
         shared: tables by slot, (G * m, ...); dense tensors by group, (G, ...).
         private: by client, (B, ...).
         loss: recommendation loss per client, (B,).
+        factors: of a factored step: those that are in no other mapping.
     """
 
     loss: Tensor
     shared: Tensors = field(default_factory=dict)
     private: Tensors = field(default_factory=dict)
+    factors: dict[str, Factors] = field(default_factory=dict)
 
 
 class Recommender(Protocol):

@@ -18,7 +18,7 @@ from torch import Tensor
 from client_sdk import draws
 from client_sdk.draws import Samples
 from client_sdk.kernel import grouped, specs
-from client_sdk.kernel.contract import Gradients, Match, Step, Tensors, Unlearn
+from client_sdk.kernel.contract import Factors, Gradients, Match, Step, Tensors, Unlearn
 from client_sdk.kernel.fedvae_parameters import LATENT, Parameters, Widths
 from client_sdk.plan import TrainingPlan
 from fedau2.v1.task_pb2 import DRAW_WHOLE
@@ -57,6 +57,9 @@ def _layer(name: str, outputs: int, inputs: int) -> list[TensorSpec]:
 
 
 DRAW = DRAW_WHOLE
+
+FACTORED = True
+"""In a factored step all gradients are by client, although the clients are one group."""
 
 
 def draw(
@@ -135,8 +138,11 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     out = Gradients(loss=loss - beta / 2 * (1 + log_variance - mu * mu - sigma * sigma).sum(1))
 
     def layer(weight: str, bias: str, grad: Tensor, x: Tensor) -> Tensor:
-        out.shared[weight] = grouped.weight_gradient(grad, x, groups)
-        out.shared[bias] = grouped.bias_gradient(grad, groups)
+        if step.factored:
+            out.factors[weight], out.shared[bias] = Factors(grad, x), grad
+        else:
+            out.shared[weight] = grouped.weight_gradient(grad, x, groups)
+            out.shared[bias] = grouped.bias_gradient(grad, groups)
         return grouped.input_gradient(grad, shared[weight])
 
     grad = _tanh_gradient(layer("item_decoder", "item_bias", grad, decoded), decoded)
@@ -147,8 +153,11 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     spread = (grad * noise * sigma + beta * (sigma * sigma - 1)) / 2
     grad = layer("latent.weight", "latent.bias", torch.cat([grad + beta * mu, spread], 1), encoded)
     grad = _tanh_gradient(grad, encoded)
-    out.shared["encoder.bias"] = grouped.bias_gradient(grad, groups)
-    out.shared["item_encoder"] = _inputs_gradient(inputs, grad)
+    if step.factored:
+        out.factors["item_encoder"], out.shared["encoder.bias"] = Factors(inputs.flatten(0, 1), grad), grad
+    else:
+        out.shared["encoder.bias"] = grouped.bias_gradient(grad, groups)
+        out.shared["item_encoder"] = _inputs_gradient(inputs, grad)
     return out
 
 

@@ -13,7 +13,7 @@ from client_sdk.draws import Samples
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel import adversary, matching, updates
 from client_sdk.kernel.adversary import AdversaryGradients
-from client_sdk.kernel.contract import Gradients, Recommender, Step, Tensors
+from client_sdk.kernel.contract import Factors, Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.matching import Matcher
 from client_sdk.kernel.models import declared, plan_of
 from client_sdk.kernel.operations import TORCH, Operations, PrivateTensors
@@ -25,6 +25,7 @@ from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY, TEN
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors as Arrays
 from fedau2.wire.contributions import Update
+from fedau2.wire.secure.rounding import Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +129,24 @@ class CohortTraining:
         cohort: the clients that train.
         summed: keep only the cohort's sum, which one local step computes in one batched pass.
         operations: PyTorch's by default.
+        factored: keep the contributions as `numbers`, which leaves large gradients as factors. There is one local step,
+            and no matching.
     """
 
     def __init__(
-        self, task: Task, round_number: int, cohort: Cohort, *, summed: bool, operations: Operations = TORCH
+        self,
+        task: Task,
+        round_number: int,
+        cohort: Cohort,
+        *,
+        summed: bool,
+        operations: Operations = TORCH,
+        factored: bool = False,
     ) -> None:
         self._task, self._round, self._cohort, self._operations = task, round_number, cohort, operations
-        self._local = task.plan.local
+        self._local, self._factored = task.plan.local, factored
         # After the first of several steps the clients' shared tensors differ, so they need groups of their own.
-        together = summed and self._local.steps == 1
+        together = self._local.steps == 1 and (summed or (factored and getattr(task.recommender, "FACTORED", False)))
         self._rows, self._batches = operations.layout(cohort.samples, task.manifest.items, summed=together)
         self._shared = {name: self._start(name, value) for name, value in task.shared.items()}
         self._adversary = {name: value[None] for name, value in task.adversary.items()}
@@ -146,6 +156,7 @@ class CohortTraining:
         self._members = None if cohort.members is None else torch.from_numpy(cohort.members)
         self._protected = frozenset(name for plan in task.plan.adversaries for name in plan.protects)
         self._sums: Tensors = {}
+        self._factors: dict[str, Factors] = {}
         self._of_adversaries: list[dict[str, AdversaryGradients]] = []
         self._loss = np.zeros(len(cohort.samples), np.float32)
 
@@ -173,13 +184,15 @@ class CohortTraining:
 
         with torch.no_grad():
             given = self._task.plan.parameters, self._round, self._protected, self._members
-            step, private = Step(self._rows, self._batches[taken], *given), self._private.values
+            step, private = Step(self._rows, self._batches[taken], *given, self._factored), self._private.values
             gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
             self._match(gradients, step)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
+                gradients.factors.update(of_adversary.factors)
             self._advance_shared(gradients.shared)
+            self._factors = gradients.factors
         self._of_adversaries.append(of_adversaries)
         self._loss = gradients.loss.numpy()
 
@@ -203,7 +216,8 @@ class CohortTraining:
                 states,
                 self._labels[plan.name],
                 self._noise[plan.name][:, step],
-                self._rows.groups,
+                len(self._cohort.samples) if self._factored else self._rows.groups,
+                factored=self._factored,
             )
             for plan in self._task.plan.adversaries
         }
@@ -247,6 +261,11 @@ class CohortTraining:
     def contributions(self) -> list[dict[str, Update]]:
         """Each client's contribution; separate form."""
         return updates.separate(self._sums, self._rows, self._task.tables, self._cohort.labels)
+
+    def numbers(self) -> dict[str, Numbers]:
+        """The contributions of all clients by tensor, of those that carry it; factored form."""
+        sums = self._sums, self._factors
+        return updates.numbers(*sums, self._rows, self._task.tables, self._cohort.labels, len(self._cohort.samples))
 
     def summed(self) -> tuple[dict[str, Update], dict[str, int]]:
         """The sum of all contributions, and per tensor how many clients carry it."""

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client_sdk.kernel.batch import RowSlots
-from client_sdk.kernel.contract import Tensors
+from client_sdk.kernel.contract import Factors, Tensors
 from fedau2.wire import contributions, manifest
 from fedau2.wire.contributions import Update
+from fedau2.wire.secure.rounding import Numbers, Products
 
 Labels = Mapping[str, NDArray[np.int64]]
 """Per adversary, class numbers (B,), -1 where not known."""
@@ -38,6 +39,49 @@ def separate(sums: Tensors, rows: RowSlots, tables: Collection[str], labels: Lab
             }
         )
     return out
+
+
+def numbers(
+    sums: Tensors,
+    factors: Mapping[str, Factors],
+    rows: RowSlots,
+    tables: Collection[str],
+    labels: Labels,
+    clients: int,
+) -> dict[str, Numbers]:
+    """The contributions of all clients, by tensor.
+
+    Args:
+        sums: tables by slot, where each client is a group of its own; dense tensors by client, (B, ...).
+        factors: gradients as factors, by client.
+        rows: the table rows that the groups touch.
+        tables: names of the shared tables.
+        labels: a client without a label is not among those of that adversary's tensors.
+        clients: how many there are, B.
+    """
+    places = np.broadcast_to(rows.table.numpy().reshape(rows.groups, rows.slots), (clients, rows.slots))
+    counts = rows.counts if rows.groups == clients else None
+    out = {}
+    for name, (column, line) in factors.items():
+        members = _carriers(name, labels)
+        values = Products(*(np.ascontiguousarray(part.numpy()[members]) for part in (column, line)))
+        out[name] = Numbers(values, places, counts) if name in tables else Numbers(values)
+    for name, value in sums.items():
+        if name in tables:
+            out[name] = Numbers(value.numpy().reshape(clients, rows.slots, -1), places, counts)
+        else:
+            height = value.shape[1] if value.ndim > 2 else 1  # a dense vector is one row
+            by_client = value.numpy().reshape(clients, height, -1)
+            out[name] = Numbers(np.ascontiguousarray(by_client[_carriers(name, labels)]))
+    return out
+
+
+def _carriers(name: str, labels: Labels) -> NDArray[np.int64] | slice:
+    """The clients that contribute to a tensor."""
+    for adversary, known in labels.items():
+        if name.startswith(manifest.adversary_prefix(adversary)) and (known < 0).any():
+            return np.flatnonzero(known >= 0)
+    return slice(None)
 
 
 def total(sums: Tensors, rows: RowSlots, tables: Collection[str]) -> dict[str, Update]:

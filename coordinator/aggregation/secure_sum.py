@@ -1,6 +1,7 @@
 """The sum of vectors of integers modulo 2^b, and the mean that it stands for."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +9,10 @@ from numpy.typing import NDArray
 from coordinator.errors import AggregationError, ImplausibleSumError
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
-from fedau2.wire.secure import closing, packing
+from fedau2.wire.secure import closing, packing, quantise
 from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.layout import CANARY, Layout
-from fedau2.wire.secure.quantise import square_sum
+from fedau2.wire.secure.rounding import Numbers, square_sum
 
 
 class SecureSum:
@@ -50,7 +51,20 @@ class SecureSum:
             ContributionError: it is not as long as it must be.
             AggregationError: the sum has no room for one more.
         """
-        self.add(packing.unpack(payload, self._layout.size, self._policy.modulus_bits))
+        self._expect_room(self._members + 1)
+        packing.add(self._total, payload, self._policy.modulus_bits)
+        self._members += 1
+
+    def add_numbers(self, numbers: Mapping[str, Numbers], devices: int) -> None:
+        """Adds the vectors of some devices, which are not made one by one; see `quantise.add`.
+
+        Raises:
+            ContributionError: a number is not finite.
+            AggregationError: the sum has no room for so many more.
+        """
+        self._expect_room(self._members + devices)
+        quantise.add(self._total, numbers, devices, self._policy, self._layout)
+        self._members += devices
 
     def subtract_packed(self, payload: bytes) -> None:
         """Takes the vector of one device, which was added, out again.
@@ -58,7 +72,7 @@ class SecureSum:
         Raises:
             ContributionError: it is not as long as it must be.
         """
-        self._total -= packing.unpack(payload, self._layout.size, self._policy.modulus_bits)
+        packing.subtract(self._total, payload, self._policy.modulus_bits)
         self._members -= 1
 
     def head(self) -> bytes:

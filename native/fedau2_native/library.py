@@ -1,7 +1,7 @@
 """Finds the variant of the library for this processor, and declares its functions to ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_bool, c_double, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_double, c_int32, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedau2_native.errors import NativeError
-from fedau2_native.structs import FedNCF, FedRAP
+from fedau2_native.structs import FedNCF, FedRAP, Numbers, address
 
-ABI = 1
+ABI = 2
 """The version of the C interface that this package calls."""
 
 _HERE = Path(__file__).parent
@@ -56,23 +56,24 @@ class Library:
     sums: Any
     adam: Any
     fold: Any
+    fit: Any
+    round: Any
+    pack: Any
+    unpack: Any
 
 
 class _Array:
     """An argument that takes a contiguous array of one type, or None."""
 
     def __init__(self, dtype: type[np.generic]) -> None:
-        self._dtype = np.dtype(dtype)
+        self._dtype = dtype
 
     def from_param(self, array: NDArray[Any] | None) -> c_void_p:
-        if array is None:
-            return c_void_p()
-        if array.dtype != self._dtype or not array.flags.c_contiguous:
-            raise TypeError(f"the library takes contiguous arrays of {self._dtype}, not of {array.dtype}")
-        return c_void_p(array.__array_interface__["data"][0])
+        return c_void_p(None if array is None else address(array, self._dtype))
 
 
-_F, _I, _I32 = _Array(np.float32), _Array(np.int64), _Array(np.int32)
+_F, _I, _I32, _D = _Array(np.float32), _Array(np.int64), _Array(np.int32), _Array(np.float64)
+_U32, _U8, _B = _Array(np.uint32), _Array(np.uint8), _Array(np.bool_)
 _KEYS = ctypes.c_char_p
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "contrasts": (
@@ -87,6 +88,10 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "sums": (None, c_int64, c_int64, c_int64, _I, _F, _F),
     "adam": (None, c_int64, c_int64, c_int64, _I, c_int64, _F, _F, _F, _F, _F, _F, _F, _F, _F),
     "fold": (None, c_int64, c_int64, _I, _F, c_double, _I),
+    "fit": (None, POINTER(Numbers), c_int32, c_int64, c_int64, _D),
+    "round": (None, POINTER(Numbers), c_int32, _D, _I, c_int64, c_int64, _U32, _B),
+    "pack": (None, c_int64, c_int32, _U32, _U32, _U8),
+    "unpack": (None, c_int64, c_int32, _U8, c_int32, _U32),
 }  # fmt: skip
 
 

@@ -2,7 +2,10 @@
 
 import ctypes
 from ctypes import POINTER, c_float, c_int64, c_void_p
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 _Pointers = POINTER(c_void_p)
 
@@ -35,6 +38,39 @@ class FedRAP(ctypes.Structure):
     )
 
 
+class Numbers(ctypes.Structure):
+    """Numbers of one tensor that some clients contribute: contiguous arrays, which must outlive it."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("clients", "rows", "width")),
+        *((name, c_void_p) for name in ("counts", "values", "column", "line")),
+    )
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, int, int],
+        counts: NDArray[np.int64] | None,
+        values: NDArray[np.float32] | None,
+        column: NDArray[np.float32] | None,
+        line: NDArray[np.float32] | None,
+    ) -> Self:
+        """Makes the struct of arrays; see `native/src/abi.h`."""
+        floats = (None if array is None else address(array, np.float32) for array in (values, column, line))
+        return cls(*shape, None if counts is None else address(counts, np.int64), *floats)
+
+
 def pointers(addresses: list[int]) -> Any:  # noqa: ANN401 - the type that ctypes makes has no name
     """Makes an array of pointers."""
     return (c_void_p * len(addresses))(*addresses)
+
+
+def address(array: NDArray[Any], dtype: type[np.generic]) -> int:
+    """Returns where a contiguous array of a type lies.
+
+    Raises:
+        TypeError: it is another array.
+    """
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"the library takes contiguous arrays of {np.dtype(dtype)}, not of {array.dtype}")
+    return int(array.__array_interface__["data"][0])

@@ -92,3 +92,32 @@ FEDAU2_EXPORT void fedau2_adam(std::int64_t clients, std::int64_t items, std::in
 // below 2^62.
 FEDAU2_EXPORT void fedau2_fold(std::int64_t rows, std::int64_t width, const std::int64_t* row, const float* values,
                                double scale, std::int64_t* total);
+
+// Numbers of one tensor that some clients contribute, in `rows` rows of `width`. They are `values`, or where that is null the
+// products of a column and a line: column[b, i] * line[b, j].
+struct Numbers {
+  std::int64_t clients, rows, width;
+  const std::int64_t* counts;  // rows that each client has, (B); null: all
+  const float* values;         // (B, rows, width)
+  const float *column, *line;  // (B, rows), (B, width)
+};
+
+// The factors by which the clients' numbers are scaled down, (B): rint(number * 2^exponent * factor) is at most `largest`, below
+// 2^16, and the sum of the squares at most clip^2. A factor is NaN where a number is not finite.
+FEDAU2_EXPORT void fedau2_fit(const Numbers* numbers, std::int32_t exponent, std::int64_t clip, std::int64_t largest,
+                              double* factors);
+
+// total[places[b * step + i]] += rint(numbers[b, i] * 2^exponent * factors[b]), modulo 2^32; `places` is null for all rows in
+// order. The tensor has `length` rows. `touched` (B, length), if it is not null, becomes true where an integer of a row is not 0.
+FEDAU2_EXPORT void fedau2_round(const Numbers* numbers, std::int32_t exponent, const double* factors,
+                                const std::int64_t* places, std::int64_t step, std::int64_t length, std::uint32_t* total,
+                                bool* touched);
+
+// Writes (words + masks) modulo 2^bits, `bits` each, the least significant bit first; `bits` is a multiple of 4, from 20 to 32.
+// `masks` may be null.
+FEDAU2_EXPORT void fedau2_pack(std::int64_t count, std::int32_t bits, const std::uint32_t* words, const std::uint32_t* masks,
+                               std::uint8_t* packed);
+
+// total += sign * what `fedau2_pack` wrote, modulo 2^32.
+FEDAU2_EXPORT void fedau2_unpack(std::int64_t count, std::int32_t bits, const std::uint8_t* packed, std::int32_t sign,
+                                 std::uint32_t* total);

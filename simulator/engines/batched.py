@@ -44,6 +44,13 @@ Sometimes each contribution is needed by itself, for the aggregator or for a def
 a device: several clients in a call would be padded to the longest history, which costs more than more calls.
 """
 
+TOGETHER = 16
+"""Most clients in a call of the native kernel whose contributions become integers together.
+
+PyTorch trains one in a call: with others a client would get other bytes than a device does, and sums of integers are to
+be those of devices.
+"""
+
 _SAMPLED = 100
 """Most clients whose contributions are encoded to measure the traffic."""
 
@@ -126,7 +133,11 @@ class BatchedEngine:
         return total, RoundReport.join(members, reports)
 
     def _chunks(self, members: Members, summed: bool) -> list[Members]:
-        size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2))) if summed else 1
+        size = 1
+        if summed:
+            size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2)))
+        elif self._job.factored and self._job.kernel.operations.in_place:
+            size = TOGETHER
         return [members[start : start + size] for start in range(0, len(members), size)]
 
     def close(self) -> None:

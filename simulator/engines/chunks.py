@@ -13,8 +13,8 @@ from coordinator.aggregation.secure_sum import SecureSum
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Update
+from fedau2.wire.secure import quantise
 from fedau2.wire.secure.layout import Layout
-from fedau2.wire.secure.quantise import vector
 from simulator.engines.kernels import KernelName, choose
 from simulator.population.clients import Clients
 from simulator.unlearning.baselines import Noise
@@ -47,9 +47,25 @@ class Job:
             return SecureSum(self.manifest)
         return now.noise.noisy(aggregators.of(self.manifest, self.kernel.fold(), now.norms), now.number)
 
+    @property
+    def factored(self) -> bool:
+        """True if contributions become integers as they are trained, without being made for each client."""
+        plan = self.manifest.plan
+        changed = plan.local.steps > 1 or plan.matchings or defences.active(plan)
+        return self.layout is not None and not changed
+
     def summed(self, sums: Sums) -> bool:
         """Returns whether sums take the total of a chunk; others take the contribution of each client."""
         return isinstance(sums, Mean) and not defences.active(self.manifest.plan)
+
+
+def add(sums: Sums, contributions: Iterable[tuple[Any, ...]]) -> None:
+    """Adds the contributions of a chunk to sums of its job."""
+    for arguments in contributions:
+        if isinstance(sums, SecureSum):
+            sums.add_numbers(*arguments)
+        else:
+            sums.add(*arguments)
 
 
 def merge(sums: Sums, other: Sums) -> None:
@@ -79,7 +95,7 @@ class Chunk:
     """The result of a chunk.
 
     Attributes:
-        contributions: the arguments of each call of the sums' `add`.
+        contributions: the arguments of each call of the sums' `add`, or of `SecureSum.add_numbers`.
         state: new private state of its clients; None: it was changed in place.
         report: of its clients, in their order.
     """
@@ -101,17 +117,21 @@ def train_chunk(job: Job, task: Task, round_number: int, clients: Clients, *, su
     """
     operations = job.kernel.operations
     cohort = clients.cohort(job.manifest, round_number, operations)
-    training = CohortTraining(task, round_number, cohort, summed=summed, operations=operations).run()
+    training = CohortTraining(
+        task, round_number, cohort, summed=summed, operations=operations, factored=job.factored
+    ).run()
     state = None if training.in_place else training.state()
     if summed:
         return Chunk([training.summed()], state, training.report())
+    if job.factored:
+        return Chunk([(training.numbers(), len(clients))], state, training.report())
     trained = zip(clients.keys, training.contributions(), strict=True)
     sent = [defences.defend(job.manifest, update, key, round_number) for key, update in trained]
     return Chunk([_arguments(job, update) for update in sent], state, training.report())
 
 
 def _arguments(job: Job, update: Mapping[str, Update]) -> tuple[Any, ...]:
-    return (vector(update, job.manifest.secure_sums, job.layout) if job.layout else update,)
+    return (quantise.numbers(update, job.layout), 1) if job.layout else (update,)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from client_sdk.kernel.operations import TORCH, Operations
 from coordinator.aggregation.fold import Fold
+from fedau2 import native
 from fedau2.v1.task_pb2 import TaskManifest
 from simulator.errors import ConfigError
 
@@ -44,18 +45,18 @@ def choose(kernel: KernelName, task: TaskManifest) -> Kernel:
     if kernel == "torch":
         return PYTORCH
     try:
-        native = _native(task.model)
+        known = _native(task.model)
     except ConfigError as error:
         if kernel == "native":
             raise
         warnings.warn(f"PyTorch trains instead of the native kernel: {error}", RuntimeWarning, stacklevel=2)
         return PYTORCH
-    if native is None and kernel == "native":
+    if known is None and kernel == "native":
         raise ConfigError(
             f"the native kernel is not installed, or does not know the model {task.model!r}: install it by "
             "`make native`, or set engine.kernel to torch"
         )
-    return native or PYTORCH
+    return known or PYTORCH
 
 
 def _native(model: str) -> Kernel | None:
@@ -65,16 +66,14 @@ def _native(model: str) -> Kernel | None:
         ConfigError: it is installed, but cannot be used here.
     """
     try:
-        from fedau2_native import NativeError, load
-    except ModuleNotFoundError:
+        library = native.load()
+    except native.Error as error:
+        raise ConfigError(str(error)) from error
+    if library is None:
         return None
     from client_sdk.kernel.native.operations import RECOMMENDERS, NativeOperations
     from simulator.engines.native_fold import NativeFold
 
     if model not in RECOMMENDERS:
         return None
-    try:
-        library = load()
-    except NativeError as error:
-        raise ConfigError(str(error)) from error
     return Kernel("native", NativeOperations(library, model), lambda: NativeFold(library))

@@ -87,7 +87,11 @@ def test_with_matchings_too(model, make_bundle, unmasker, tmp_path):
 
 def expect_the_same_bytes(bundle, transport, unmasker, tmp_path):
     grid = BatchedEngine(
-        bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)), population(bundle), workers=2
+        bundle.manifest,
+        blobs.unpack(bundle.blob(bundle.manifest.checkpoint)),
+        population(bundle),
+        workers=2,
+        kernel="torch",  # devices train by it
     )
     opened = sums.opened_by(bundle, [unmasker.identity])
     connect = partial(InProcessConnection.open, tmp_path, None, unmasker)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fedau2.native import arithmetic
+
 SOURCE = Path(__file__).parents[2] / "native"
 
 
@@ -38,10 +40,12 @@ def package(request, monkeypatch):
     """The package `fedau2_native`, which later tests do not see unless it is installed."""
     if find_spec("fedau2_native") is None:
         monkeypatch.syspath_prepend(str(request.getfixturevalue("built")))
+    arithmetic.cache_clear()
     yield importlib.import_module("fedau2_native")
     for name in [*sys.modules]:
         if name.startswith(("fedau2_native", "client_sdk.kernel.native")):
             del sys.modules[name]
+    arithmetic.cache_clear()
 
 
 @pytest.fixture

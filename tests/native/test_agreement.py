@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from client_sdk.kernel.training import CohortTraining
 from fedau2.wire.contributions import Rows
+from tests.client_sdk.kernel import test_factored
 from tests.client_sdk.kernel.test_gradients import HEADS, PROTECTED, TRIGGERS, dense, make_cohort, make_task, train
 
 TOLERANCE = 1e-5
@@ -78,6 +79,13 @@ def test_every_trigger_agrees(operations, name, protects, trigger, summed):
 def test_the_objective_confusion_agrees(operations, name, protects, summed):
     task = make_task(name, prior=(3.0, 1.0), protects=protects)
     agree(operations, task, make_cohort(task, 5, ROUND, unknown=[4]), summed)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(("name", "protects"), KNOWN, ids=lambda value: str(value))
+def test_contributions_as_factors_agree(operations, name, protects, head):
+    task = make_task(name, head, protects=protects)
+    test_factored.agree(task, operations(task.manifest.model))
 
 
 @given(clients=st.integers(1, 8), seed=st.integers(0, 10**6), data=st.data())

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from fedau2 import native
 from fedau2.v1.task_pb2 import TaskManifest
 from simulator.engines.kernels import PYTORCH, choose
 from simulator.errors import ConfigError
@@ -77,6 +78,7 @@ def test_a_model_that_the_library_does_not_know(package):
 
 def test_the_package_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "fedau2_native", None)
+    assert native.load() is None
     assert choose("auto", KNOWN) is PYTORCH
     with pytest.raises(ConfigError, match="not installed"):
         choose("native", KNOWN)
@@ -100,3 +102,21 @@ def test_every_variant_that_this_processor_runs_agrees(package, building, built)
         if variant == "any" or int(variant[1:]) <= level:
             library = package.Library(built / "fedau2_native" / f"libfedau2-{variant}.so")
             agree(lambda model, library=library: NativeOperations(library, model), task, make_cohort(task, 5), True)
+
+
+def test_a_package_of_another_release_is_refused_and_numpy_adds_up(package, monkeypatch):
+    monkeypatch.setattr(package.library, "ABI", native.INTERFACE - 1)
+    with pytest.raises(native.Error, match=r"has interface 1, .* calls interface 2: install that of the same release"):
+        native.load()
+    with pytest.raises(ConfigError, match="of the same release"):
+        choose("native", KNOWN)
+    with pytest.warns(RuntimeWarning, match="PyTorch trains instead .*of the same release"):
+        assert choose("auto", KNOWN) is PYTORCH
+    with pytest.warns(RuntimeWarning, match=r"NumPy adds secure sums up .*of the same release"):
+        assert native.arithmetic() is None
+    assert native.arithmetic() is None  # without another warning
+
+
+def test_secure_sums_are_added_by_the_library_where_it_is_installed(package):
+    assert native.arithmetic().variant == package.load().variant
+    assert native.INTERFACE == package.library.ABI

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from client_sdk.kernel.training import Task
-from simulator.engines.chunks import Job, Round, Share, train_chunk
+from simulator.engines.chunks import Job, Round, Share, add, train_chunk
 from simulator.population.clients import Clients, rows_of
 from simulator.population.population import Members
 
@@ -49,8 +49,7 @@ class Keeper:
         for members in order.chunks:
             clients = Clients.join([self._clients[member] for member in members.tolist()])
             trained = train_chunk(self._job, task, now.number, clients, summed=self._job.summed(sums))
-            for arguments in trained.contributions:
-                sums.add(*arguments)
+            add(sums, trained.contributions)
             assert trained.state is not None  # the clients are not rows of a larger state
             for position, member in enumerate(members.tolist()):
                 before = self._clients[member]

@@ -9,7 +9,7 @@ import torch
 
 from client_sdk.kernel.training import Task
 from client_sdk.protocol.values import Report
-from simulator.engines.chunks import Job, Round, Sums, merge, train_chunk
+from simulator.engines.chunks import Job, Round, Sums, add, merge, train_chunk
 from simulator.population.population import Members, Population
 
 
@@ -56,8 +56,7 @@ class Threads:
             clients = population.clients(job.manifest, members, in_place=in_place)
             trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
             population.keep(members, trained.state, task.plan.local.steps)
-            for arguments in trained.contributions:
-                sums.add(*arguments)
+            add(sums, trained.contributions)
             reports[number] = trained.report
 
     def changed(self, members: Members) -> None:

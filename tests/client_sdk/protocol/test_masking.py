@@ -19,7 +19,7 @@ from client_sdk.store.sqlite_store import SqliteStore
 from fedau2.v1.device_pb2 import FailureReason
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.identity.signing import verifies
-from fedau2.wire.secure import masked, opening, quantise
+from fedau2.wire.secure import masked, opening, quantise, rounding
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.status import Status, StatusError
 from tests.client_sdk.secure import NOW, Signing, Watched, begin, secure
@@ -82,7 +82,7 @@ def test_no_tensor_is_longer_than_its_clip_whatever_the_bound_of_the_coordinator
     ((header, data),) = uploads(remote)
     vector, _, _ = UNMASKER.opened(task, header.assignment_id, data)
     for place in Layout.of(task.manifest).tensors.values():
-        assert quantise.square_sum(vector[place]) <= clip**2
+        assert rounding.square_sum(vector[place]) <= clip**2
 
 
 def test_no_seed_is_left_anywhere_and_the_same_bytes_are_sent_after_a_restart(

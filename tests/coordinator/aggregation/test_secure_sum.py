@@ -10,7 +10,7 @@ from coordinator.aggregation.secure_sum import SecureSum
 from coordinator.errors import AggregationError, ImplausibleSumError
 from fedau2.wire.contributions import Rows
 from fedau2.wire.errors import ContributionError
-from fedau2.wire.secure import closing, masks, noise, packing
+from fedau2.wire.secure import closing, masks, noise, packing, quantise
 from fedau2.wire.secure import policy as policies
 from fedau2.wire.secure.closing import LEAST_CARRIERS
 from fedau2.wire.secure.layout import Layout
@@ -45,6 +45,30 @@ def sum_of(task, vectors):
     for entry in vectors:
         total.add(entry)
     return total
+
+
+@given(COHORTS, WIDTHS)
+def test_contributions_are_added_as_their_vectors_are(cohort, widths):
+    task = make.task(make.policy(*widths, clip=2**11))
+    layout, total = Layout.of(task), SecureSum(task)
+    for contribution in cohort:
+        total.add_numbers(quantise.numbers(contribution, layout), 1)
+    expected = sum_of(task, vectors_of(cohort, task))
+    assert (total.total() == expected.total()).all()
+    assert total.mean().keys() == expected.mean().keys()
+
+
+def test_contributions_without_room_or_with_a_value_that_is_not_finite_change_nothing():
+    task = make.task(make.policy(20, 16))
+    layout, total = Layout.of(task), SecureSum(task)
+    wrong = {name: np.full(shape, np.inf if name == "table" else 1, np.float32) for name, shape in make.SHAPES.items()}
+    with pytest.raises(ContributionError, match="table: a value is not finite"):
+        total.add_numbers(quantise.numbers(wrong, layout), 1)
+    with pytest.raises(AggregationError, match="room for 4 contributions, and 5 came"):
+        total.add_numbers({}, 5)
+    assert not total.total().any()
+    total.add_numbers({}, 4)
+    assert total.total()[:4].tolist() == [4, 0, 0, 0]
 
 
 def masked(vectors, bits):

@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fedau2.v1.secure_pb2 import Grid
 from fedau2.wire.contributions import Rows
 from fedau2.wire.errors import ContributionError
-from fedau2.wire.secure import masks, packing
+from fedau2.wire.secure import masks, packing, rounding
 from fedau2.wire.secure.context import Context, set_hash
 from fedau2.wire.secure.layout import Layout
 from fedau2.wire.secure.policy import MODULUS_BITS, VALUE_BITS
-from fedau2.wire.secure.quantise import quantise, square_sum, vector
+from fedau2.wire.secure.quantise import vector
+from fedau2.wire.secure.rounding import Numbers, square_sum
 from tests import secure_tasks as make
 
 pytest.importorskip("cryptography")
@@ -32,6 +34,16 @@ PACKED = {
 }
 
 bits_ = st.sampled_from(MODULUS_BITS)
+
+
+def quantise(name, values, exponent, clip, largest):
+    """The integers of some values as a tensor of its own, and whether they were scaled down."""
+    numbers, grid = Numbers(values.reshape(1, 1, -1)), Grid(tensor=name, exponent=exponent, clip=clip)
+    factors, total = rounding.fit(name, numbers, grid, largest), np.zeros((1, values.size), np.uint32)
+    rounding.add(total, numbers, exponent, factors)
+    return total.view(np.int32).reshape(values.shape), bool(factors[0] < 1)
+
+
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 

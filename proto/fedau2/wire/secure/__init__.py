@@ -2,7 +2,8 @@
 
 * `policy`: checks what a manifest says of them
 * `layout`: where everything lies in the vector of a contribution
-* `quantise`: turns a contribution into that vector
+* `quantise`: turns a contribution into that vector, or adds several to a sum without making their vectors
+* `rounding`: turns the numbers of one tensor into integers of bounded norm
 * `packing`: writes integers modulo 2^b, b bits each
 * `closing`: the rows of a sum that too few devices touched
 * `crowd`: how many devices share a row of the sum, and so whether one of them can be seen in it

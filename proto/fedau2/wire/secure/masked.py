@@ -73,11 +73,10 @@ def mask(vector: NDArray[np.signedinteger], seed: bytes, context: bytes, bits: i
     Raises:
         ImportError: `cryptography` is not installed.
     """
-    # A block of a mask has an even number of words, so that blocks are packed into whole bytes one by one.
+    # A block of a mask is packed into whole bytes, because it has an even number of words.
     parts, start = [], 0
     for words in masks.blocks(seed, context, vector.size):
-        part = vector[start : start + words.size].astype(np.uint32)  # modulo 2^32, which 2^bits divides
-        parts.append(packing.pack(part + words, bits))
+        parts.append(packing.pack(vector[start : start + words.size], bits, words))
         start += words.size
     return b"".join(parts)
 

@@ -1,4 +1,4 @@
-"""Turns a contribution into a vector of integers whose norm is bounded, tensor by tensor.
+"""Turns contributions into vectors of integers whose norm is bounded, tensor by tensor, and adds such vectors up.
 
 The result is the same in every language: all sums are of integers, and floats are only multiplied, divided, rounded and
 rooted, which IEEE 754 defines to the last bit.
@@ -14,12 +14,9 @@ from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.errors import ContributionError
 from fedau2.wire.secure import policy as policies
+from fedau2.wire.secure import rounding
 from fedau2.wire.secure.layout import CANARY, Layout
-
-_BLOCK = 2**16
-_HALF = 2.0**16
-_SHRINK = 2.0**-12
-"""Share by which a factor shrinks where rounding has lifted the norm over the clip; doubled each time."""
+from fedau2.wire.secure.rounding import Numbers
 
 
 def vector(contribution: Mapping[str, Update], policy: SecureSums, layout: Layout) -> NDArray[np.int32]:
@@ -33,85 +30,69 @@ def vector(contribution: Mapping[str, Update], policy: SecureSums, layout: Layou
     Raises:
         ContributionError: a value is not finite, or a tensor or row is not one of the layout.
     """
+    out = np.zeros(layout.size, np.uint32)
+    add(out, numbers(contribution, layout), 1, policy, layout)
+    return out.view(np.int32)
+
+
+def numbers(contribution: Mapping[str, Update], layout: Layout) -> dict[str, Numbers]:
+    """Returns the numbers of one device's contribution, as `add` takes them.
+
+    Raises:
+        ContributionError: a tensor or row is not one of the layout.
+    """
     if unknown := contribution.keys() - layout.shapes.keys():
         raise ContributionError(f"no tensor {min(unknown)!r} is added up in this task")
-    out = np.zeros(layout.size, np.int32)
-    out[: len(CANARY)] = CANARY
-    grids, largest = policies.grids(policy), policies.largest_value(policy)
-    for number, (name, place) in enumerate(layout.tensors.items()):
-        if (update := contribution.get(name)) is None:
-            continue
-        values = update.values if isinstance(update, Rows) else update
+    out = {}
+    for name, update in contribution.items():
         _expect_fit(name, update, layout)
-        grid = grids[name]
-        integers, clipped = quantise(name, values, grid.exponent, grid.clip, largest)
-        whole = out[place].reshape(layout.shapes[name])
-        whole[update.indices if isinstance(update, Rows) else slice(None)] = integers
-        out[layout.carried][number] = 1
-        out[layout.clipped][number] = clipped
-    out[layout.touched] = _touched(out, layout, contribution)
+        width = _matrix(name, layout)[1]
+        if isinstance(update, Rows):
+            values, rows = update.values, np.ascontiguousarray(update.indices, np.int64)[None]
+        else:
+            values, rows = update, None
+        out[name] = Numbers(np.ascontiguousarray(values, np.float32).reshape(1, -1, width), rows)
     return out
 
 
-def quantise(
-    name: str, values: NDArray[np.floating], exponent: int, clip: int, largest: int
-) -> tuple[NDArray[np.int32], bool]:
-    """Rounds values to multiples of 2^-exponent, scaled down together until they are small enough.
-
-    The squares of the integers add up to at most clip^2, and none is above `largest`, for every finite input.
+def add(
+    total: NDArray[np.uint32], numbers: Mapping[str, Numbers], devices: int, policy: SecureSums, layout: Layout
+) -> None:
+    """Adds the vectors of some devices to a sum, modulo 2^32, without making them.
 
     Args:
-        name: of the tensor, for the error.
-        values: of any shape.
-        exponent: of the grid.
-        clip: largest L2 norm of the integers, at least 1.
-        largest: largest absolute value of an integer.
-
-    Returns:
-        The integers, in the shape of the values, and whether they were scaled down.
+        total: of shape (layout.size,); changed in place.
+        numbers: by tensor, of the devices that carry it. Every device carries every table that is among them.
+        devices: how many there are.
+        policy: checked.
+        layout: of the same manifest.
 
     Raises:
-        ContributionError: a value is not finite.
+        ContributionError: a number is not finite. Nothing has been added.
     """
-    scaled = np.ldexp(values.astype(np.float64), exponent)
-    most = float(np.abs(scaled).max(initial=0.0))
-    if not math.isfinite(most):
-        raise ContributionError(f"{name}: a value is not finite")
-    factor = min(1.0, largest / most) if most else 1.0
-    integers = _rounded(scaled, factor)
-    shrink = _SHRINK
-    while (squares := square_sum(integers)) > clip * clip:
-        factor *= min(clip / math.sqrt(squares), 1 - shrink)
-        shrink = min(0.5, 2 * shrink)
-        integers = _rounded(scaled, factor)
-    return integers, factor < 1.0
+    grids, largest = policies.grids(policy), policies.largest_value(policy)
+    factors = {name: rounding.fit(name, values, grids[name], largest) for name, values in numbers.items()}
+    total[: len(CANARY)] += np.multiply(CANARY, devices).astype(np.uint32)
+    touched = []
+    for number, (name, place) in enumerate(layout.tensors.items()):
+        if name not in numbers:
+            continue
+        flags = np.zeros((devices, layout.items), np.bool_) if name in layout.tables else None
+        of_tensor = total[place].reshape(_matrix(name, layout))
+        rounding.add(of_tensor, numbers[name], grids[name].exponent, factors[name], flags)
+        total[layout.carried][number] += len(factors[name])
+        total[layout.clipped][number] += np.count_nonzero(factors[name] < 1)
+        if flags is not None:
+            touched.append(flags)
+    if touched:
+        total[layout.touched] += np.logical_and.reduce(touched).sum(0, np.uint32)
 
 
-def square_sum(integers: NDArray[np.signedinteger]) -> int:
-    """Adds the squares of integers below 2^31, exactly."""
-    flat = integers.reshape(-1)
-    return sum(_squares(flat[start : start + _BLOCK]) for start in range(0, flat.size, _BLOCK))
-
-
-def _squares(block: NDArray[np.signedinteger]) -> int:
-    # As floats, which are added faster: no sum of a block comes near 2^53, so all are exact in any order.
-    sizes = np.abs(block.astype(np.float64))
-    if sizes.max() < _HALF:
-        return int(sizes @ sizes)
-    high, low = np.divmod(sizes, _HALF)
-    return (int(high @ high) << 32) + (int(high @ low) << 17) + int(low @ low)
-
-
-def _rounded(scaled: NDArray[np.float64], factor: float) -> NDArray[np.int32]:
-    return np.rint(scaled * factor).astype(np.int32)
-
-
-def _touched(vector: NDArray[np.int32], layout: Layout, contribution: Mapping[str, Update]) -> NDArray[np.bool_]:
-    tables = [name for name in layout.tables if name in contribution]
-    if not tables:
-        return np.zeros(layout.items, np.bool_)
-    rows = (vector[layout.tensors[name]].reshape(layout.items, -1).any(axis=1) for name in tables)
-    return np.asarray(np.logical_and.reduce(list(rows)))
+def _matrix(name: str, layout: Layout) -> tuple[int, int]:
+    """Returns the rows of a tensor and their width; a dense vector is one row."""
+    shape = layout.shapes[name]
+    rows = shape[0] if name in layout.tables or len(shape) > 1 else 1
+    return rows, math.prod(shape) // max(1, rows)
 
 
 def _expect_fit(name: str, update: Update, layout: Layout) -> None:
