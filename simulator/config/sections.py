@@ -203,7 +203,12 @@ class AfterTraining(Section):
         "1; or transport.",
         default="none",
     )
-
+    erase_every: _Seed = setting(
+        "Time from one linear erasure to the next, while training goes on and in further rounds; 0 erases once, after "
+        "training.",
+        "rounds",
+        default=0,
+    )
     floor: Scale = setting(
         "Fixed Gaussian noise of each user on all user state, after an erasure; 0 is none.",
         "standard deviations of the state over users",
@@ -216,6 +221,8 @@ class AfterTraining(Section):
             raise ValueError(
                 f"erasure takes none, auto, transport, or a number above 0 and up to 1, not {self.erasure!r}"
             )
+        if self.erase_every and self.erasure in ("none", "transport"):
+            raise ValueError("erase_every repeats an erasure of what is linear: set erasure to auto or a strength")
         if self.noise and self.erasure != "none":
             raise ValueError("noise and erasure both change the state after training: choose one")
         if self.noise and self.floor:

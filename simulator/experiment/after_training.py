@@ -15,6 +15,7 @@ from simulator.experiment.resume import Best
 from simulator.population.columns import Column
 from simulator.population.population import ClientKeys
 from simulator.unlearning import baselines, erasure, floor, moments
+from simulator.unlearning.renewal import Renewal
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,12 @@ def is_changed(config: Config) -> bool:
     """Returns whether a configuration changes the chosen state."""
     after = config.after_training
     return after.erasure != "none" or after.noise > 0 or after.floor > 0
+
+
+def renewal_of(config: Config, known: Mapping[str, Attribute]) -> Renewal | None:
+    """Returns the erasure that is made again while training goes on; None if a configuration has none."""
+    after = config.after_training
+    return Renewal(after.erase_every, after.erasure, known, config.engine.seed) if after.erase_every else None
 
 
 def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:

@@ -52,7 +52,8 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
     progress.start("training on and attacking", times[-1] + len(times))
     task, population = _plain(trained.bundle.manifest), _population(trained, start)
     given = task, start.checkpoint, population, config.engine.workers
-    with closing(BatchedEngine(*given, kernel=config.engine.kernel)) as engine:
+    renewal = after_training.renewal_of(config, trained.known)
+    with closing(BatchedEngine(*given, kernel=config.engine.kernel, renewal=renewal)) as engine:
         engine.restore({"checkpoint": start.checkpoint, "server": {}}, trained.best.round)
         for time in times:
             for _ in range(time - done):

@@ -140,7 +140,8 @@ def train(
     _begin(trackers, folder.name, config, dataset)
     resume.note(folder, config, plan, dataset)
     every = config.evaluation.evaluate_every
-    with assembly.engine_of(engine_settings, bundle, population, folder, noise, audit) as engine:
+    renewal = after_training.renewal_of(config, known)
+    with assembly.engine_of(engine_settings, bundle, population, folder, noise, audit, renewal) as engine:
         used = wrap(engine, bundle, population) if wrap else engine
         trainer = Trainer(engine_settings, every, known, used, population, evaluation, apm, trackers)
         standing = resume.restore(folder, used, population)

@@ -138,12 +138,21 @@ def erase(
     """
     if kind == TRANSPORT:
         return _transported(private, targets, seed)
+    eraser = fit(moments.folds(joined(private), targets, seed), strength_of(kind))
+    return applied(eraser, private), eraser.strength
+
+
+def joined(private: Mapping[str, Column]) -> NDArray[np.float32]:
+    """Puts all private tensors side by side, (users, width), in the order of their names."""
+    return np.concatenate([block(private[name], 0, math.prod(private[name].shape[1:])) for name in sorted(private)], 1)
+
+
+def applied(eraser: Eraser, private: Mapping[str, Column]) -> dict[str, NDArray[np.float32]]:
+    """Applies a map of `joined` tensors to them."""
     names = sorted(private)
     widths = [math.prod(private[name].shape[1:]) for name in names]
-    flat = np.concatenate([block(private[name], 0, width) for name, width in zip(names, widths, strict=True)], axis=1)
-    eraser = fit(moments.folds(flat, targets, seed), _strength(kind))
-    parts = np.split(eraser(flat), np.cumsum(widths)[:-1], axis=1)
-    return {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}, eraser.strength
+    parts = np.split(eraser(joined(private)), np.cumsum(widths)[:-1], axis=1)
+    return {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}
 
 
 def _transported(
@@ -177,10 +186,16 @@ def erase_latent(
     Raises:
         ErasureError: as in `erase`.
     """
-    eraser = fit(moments.folds(latent, targets, seed), _strength(kind))
+    eraser = fit(moments.folds(latent, targets, seed), strength_of(kind))
+    return moved(encoder, shared, eraser), eraser.strength
+
+
+def moved(encoder: Encoder, shared: Tensors, eraser: Eraser) -> Tensors:
+    """Makes a map of the latent a part of the encoder's last layer."""
     removed = eraser.strength * eraser.removed
-    return encoder.move_latent(shared, np.eye(len(removed)) - removed, eraser.mean @ removed), eraser.strength
+    return encoder.move_latent(shared, np.eye(len(removed)) - removed, eraser.mean @ removed)
 
 
-def _strength(kind: str) -> float | None:
+def strength_of(kind: str) -> float | None:
+    """Returns the strength of LEACE that a kind names; None for `auto`."""
     return None if kind == "auto" else float(kind)
