@@ -45,7 +45,7 @@ class Renewal:
         return rounds % self.every == 0
 
     def fitted(self, features: NDArray[np.float32], rounds: int) -> Eraser | None:
-        """Fits a map to what devices add up; None if fewer than two classes are left, so that there is nothing to erase.
+        """Fits a map to what devices add up; None if fewer than two classes are left: there is nothing to erase then.
 
         Args:
             features: of all users, (users, width).
