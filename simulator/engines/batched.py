@@ -63,7 +63,7 @@ class BatchedEngine:
         encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
         kernel: name of the kernel that trains, see `kernels.choose`.
         start: starts the executor; threads by default.
-        renewal: an erasure that is made again every few rounds; none by default.
+        renewal: an erasure from private state that is made again every few rounds; none by default.
 
     Attributes:
         checkpoint: the newest one, as clients get it.
@@ -101,13 +101,13 @@ class BatchedEngine:
             self._chunk = min(self._chunk, max(1, COPIES // max(1, copied)))
 
     def train_round(self, members: Members) -> RoundReport:
-        """Trains a cohort and takes the server's step. Where an erasure is due, it is made after that."""
+        """Trains a cohort and takes the server's step. An erasure that is due is made after that."""
         total, report = self.collect(members)
         given = self._manifest, self._exact, self._server_state
         stepped, self._server_state = server_step(*given, total.mean(), total.variances(), len(members))
         self._round += 1
         if self._renewal and self._renewal.due(self._round):
-            stepped = self._renewal.renew(self._manifest, stepped, self._population, self._round)
+            self._renewal.renew(self._population, self._round)
             self._executor.changed(np.arange(len(self._population)))
         self._publish(stepped)
         return report

@@ -52,6 +52,11 @@ class Eraser:
         x = features.astype(np.float64)
         return (x - self.strength * (x - self.mean) @ self.removed).astype(np.float32)
 
+    def inverted(self, features: NDArray[np.floating]) -> Matrix:
+        """Returns the features before the map, as far as it can be undone."""
+        undo = np.linalg.pinv(np.eye(len(self.mean)) - self.strength * self.removed)
+        return np.asarray(self.mean + (features - self.mean) @ undo)
+
 
 def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     """Fits the map to all folds together.
@@ -139,7 +144,7 @@ def erase(
     if kind == TRANSPORT:
         return _transported(private, targets, seed)
     eraser = fit(moments.folds(joined(private), targets, seed), strength_of(kind))
-    return applied(eraser, private), eraser.strength
+    return separated(eraser(joined(private)), private), eraser.strength
 
 
 def joined(private: Mapping[str, Column]) -> NDArray[np.float32]:
@@ -147,11 +152,11 @@ def joined(private: Mapping[str, Column]) -> NDArray[np.float32]:
     return np.concatenate([block(private[name], 0, math.prod(private[name].shape[1:])) for name in sorted(private)], 1)
 
 
-def applied(eraser: Eraser, private: Mapping[str, Column]) -> dict[str, NDArray[np.float32]]:
-    """Applies a map of `joined` tensors to them."""
+def separated(features: NDArray[np.float32], private: Mapping[str, Column]) -> dict[str, NDArray[np.float32]]:
+    """Takes features that lie as in `joined` apart into tensors of the same names and shapes."""
     names = sorted(private)
     widths = [math.prod(private[name].shape[1:]) for name in names]
-    parts = np.split(eraser(joined(private)), np.cumsum(widths)[:-1], axis=1)
+    parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
     return {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}
 
 
@@ -187,13 +192,8 @@ def erase_latent(
         ErasureError: as in `erase`.
     """
     eraser = fit(moments.folds(latent, targets, seed), strength_of(kind))
-    return moved(encoder, shared, eraser), eraser.strength
-
-
-def moved(encoder: Encoder, shared: Tensors, eraser: Eraser) -> Tensors:
-    """Makes a map of the latent a part of the encoder's last layer."""
     removed = eraser.strength * eraser.removed
-    return encoder.move_latent(shared, np.eye(len(removed)) - removed, eraser.mean @ removed)
+    return encoder.move_latent(shared, np.eye(len(removed)) - removed, eraser.mean @ removed), eraser.strength
 
 
 def strength_of(kind: str) -> float | None:

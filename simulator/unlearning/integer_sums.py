@@ -53,15 +53,25 @@ class Grid:
         Args:
             features: (users, width); at least one user.
         """
-        sizes = np.sqrt((features.astype(np.float64) ** 2).mean(1))
-        logarithms = np.log(np.maximum(sizes, math.exp(-_FARTHEST))).clip(-_FARTHEST, _FARTHEST)
-        total = int(np.rint(logarithms * _LOGARITHMS).astype(np.int64).sum())
-        most = math.isqrt(_LARGEST // len(features))
-        return cls(_REACH * math.exp(total / _LOGARITHMS / len(features)) / most, most)
+        most = math.isqrt(room(len(features)))
+        return cls(_REACH * usual_size(features) / most, most)
 
     def rounded(self, features: NDArray[np.floating]) -> Matrix:
         """Returns the integers of states, as floats that hold them exactly."""
         return np.rint(features.astype(np.float64) / self.step).clip(-self.most, self.most)
+
+
+def room(users: int) -> int:
+    """Returns the largest integer that each of so many users can add to a sum."""
+    return _LARGEST // users
+
+
+def usual_size(features: NDArray[np.floating]) -> float:
+    """Returns the usual size of users' features, from a sum of the logarithms of their root mean squares."""
+    sizes = np.sqrt((features.astype(np.float64) ** 2).mean(1))
+    logarithms = np.log(np.maximum(sizes, math.exp(-_FARTHEST))).clip(-_FARTHEST, _FARTHEST)
+    total = int(np.rint(logarithms * _LOGARITHMS).astype(np.int64).sum())
+    return math.exp(total / _LOGARITHMS / len(features))
 
 
 def folds(features: NDArray[np.floating], targets: Targets, grid: Grid, fold: NDArray[np.int64]) -> list[Moments]:

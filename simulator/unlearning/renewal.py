@@ -1,9 +1,9 @@
-"""An erasure that is made again while training goes on, from sums of integers over the users.
+"""Maps that erase attributes, made again while training goes on, from sums of integers over the users.
 
 Training brings back what an erasure has removed, because the attribute helps to rank. So every few rounds all devices
-add their part to the sums from which a map is fitted (`integer_sums`), and the server publishes the map. A device
-applies it to its private state, whatever its class is and whether it tells it. Where nothing is private, the map goes
-into the encoder that all devices share.
+add their part to the sums from which maps are fitted (`integer_sums`), and the server publishes the maps. A device
+applies them, whatever its class is and whether it tells it: to its private state, from which it trains on, or else to
+the embedding that it computes of its interactions.
 """
 
 from collections.abc import Mapping
@@ -12,27 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.kernel import contract
-from client_sdk.kernel.models import RECOMMENDERS
-from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire.blobs import Tensors
 from simulator.datasets import Attribute
-from simulator.evaluation.scoring import Scorer
 from simulator.population import public_randomness
+from simulator.population.columns import Column
 from simulator.population.population import Population
-from simulator.unlearning import erasure, integer_sums, moments
+from simulator.unlearning import erasure, integer_sums, kernel_steps, moments
 from simulator.unlearning.erasure import Eraser
+from simulator.unlearning.kernel_steps import Step
+
+KERNEL = "kernel"
+"""The kind of erasure that takes kernel steps after LEACE."""
+
+Maps = tuple[Eraser, *tuple[Step, ...]] | tuple[()]
+"""A map of LEACE and then steps, or nothing, where there is nothing to erase."""
 
 
 @dataclass(frozen=True, eq=False)
 class Renewal:
-    """Makes an erasure of LEACE again.
+    """Fits maps, and fits them again when they are due.
 
     Attributes:
-        every: rounds from one map to the next.
-        kind: `auto`, or a strength, as in `erasure.erase`.
+        every: rounds from one fit to the next; 0: none is due while training goes on.
+        kind: `kernel`, `auto` or a strength; the latter two are LEACE alone.
         attributes: by name, as far as devices tell them.
-        seed: of the run, from which the folds are drawn.
+        seed: of the run, from which folds and frequencies are drawn.
     """
 
     every: int
@@ -41,51 +44,57 @@ class Renewal:
     seed: int
 
     def due(self, rounds: int) -> bool:
-        """Returns whether a map is made after this many rounds."""
-        return rounds % self.every == 0
+        """Returns whether maps are fitted after this many rounds."""
+        return self.every > 0 and rounds % self.every == 0
 
-    def fitted(self, features: NDArray[np.float32], rounds: int) -> Eraser | None:
-        """Fits a map to what devices add up; None if fewer than two classes are left: there is nothing to erase then.
+    def fitted(self, features: NDArray[np.float32], rounds: int) -> Maps:
+        """Fits maps to what devices add up; none if fewer than two classes are left: there is nothing to erase then.
 
         Args:
             features: of all users, (users, width).
-            rounds: rounds that were trained, for the folds.
+            rounds: rounds that were trained, for what is drawn.
 
         Raises:
             ErasureError: no more users tell their attributes than the state has numbers.
         """
-        drawn = public_randomness.generator("folds of an erasure", self.seed, rounds)
-        fold = drawn.permutation(len(features)) % moments.FOLDS
+        rng = public_randomness.generator("erasure", self.seed, rounds)
+        fold = rng.permutation(len(features)) % moments.FOLDS
         left = integer_sums.without_rare(self.attributes, fold)
         if not left:
-            return None
+            return ()
         targets = moments.joint(left)
-        parts = integer_sums.folds(features, targets, integer_sums.Grid.of(features[targets.any(1)]), fold)
-        return erasure.fit(parts, erasure.strength_of(self.kind))
+        grid = integer_sums.Grid.of(features[targets.any(1)])
+        strength = None if self.kind == KERNEL else erasure.strength_of(self.kind)
+        eraser = erasure.fit(integer_sums.folds(features, targets, grid, fold), strength)
+        if self.kind != KERNEL:
+            return (eraser,)
+        return (eraser, *kernel_steps.fit(eraser(features), targets, fold, rng))
 
-    def renew(self, task: TaskManifest, checkpoint: Tensors, population: Population, rounds: int) -> Tensors:
-        """Erases the attributes from the private state of all clients, in place, or else from the encoder.
-
-        Args:
-            task: the manifest.
-            checkpoint: the shared tensors, which are not changed.
-            population: the clients.
-            rounds: see `fitted`.
-
-        Returns:
-            The shared tensors after it.
+    def renew(self, population: Population, rounds: int) -> None:
+        """Fits maps to the private state of all clients, and applies them to it in place.
 
         Raises:
             ErasureError: see `fitted`.
         """
         private = population.state.values
-        if private:
-            eraser = self.fitted(erasure.joined(private), rounds)
-            for name, values in erasure.applied(eraser, private).items() if eraser else ():
-                private[name][np.arange(len(population))] = values
-            return checkpoint
-        encoder = contract.encoder(RECOMMENDERS[task.model].model)
-        assert encoder is not None  # checked before training
-        (latent,) = Scorer(task, checkpoint, {}, population.interactions).embedding().values()
-        eraser = self.fitted(latent, rounds)
-        return erasure.moved(encoder, checkpoint, eraser) if eraser else checkpoint
+        for name, values in moved(self.fitted(erasure.joined(private), rounds), private).items():
+            private[name][np.arange(len(population))] = values
+
+
+def applied(maps: Maps, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Applies maps one after another to features, (users, width)."""
+    for each in maps:
+        features = each(features).astype(np.float32)
+    return features
+
+
+def undone(maps: Maps, features: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Returns the features before maps, as whoever knows them can compute it."""
+    for each in reversed(maps):
+        features = each.inverted(features)
+    return features
+
+
+def moved(maps: Maps, private: Mapping[str, Column]) -> dict[str, NDArray[np.float32]]:
+    """Applies maps to all private tensors together."""
+    return erasure.separated(applied(maps, erasure.joined(private)), private)
