@@ -20,10 +20,10 @@ from simulator.unlearning import integer_sums, moments
 from simulator.unlearning.integer_sums import Grid
 from simulator.unlearning.moments import Matrix, Moments, Targets, Totals
 
-FREQUENCIES = 1024
+FREQUENCIES = 256
 """Random frequencies of a step."""
 
-LENGTH = 0.05
+LENGTH = 0.02
 """Usual length of a step, in standard deviations of each number."""
 
 MOST = 30
