@@ -71,6 +71,11 @@ def fitted(maker: Renewal, state: Measured, evaluation: Evaluation, rounds: int)
     return maker.fitted(latent, rounds)
 
 
+def adds(config: Config) -> bool:
+    """Returns whether something is added to states that are computed of each user anew; see `Measured.addends`."""
+    return config.after_training.floor > 0 or renewal_of(config, {}) is not None
+
+
 def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
     """Returns the changed state; the chosen one is left as it is.
 
