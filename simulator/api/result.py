@@ -143,7 +143,7 @@ class Result:
                 "kept: repeat it with personal_steps 0"
             )
         row, parts, state = self._row(str(user)), self._parts, self.state
-        scorer = Evaluation(parts.bundle.manifest, parts.split).scorer(state.shared, state.private, state.floor)
+        scorer = Evaluation(parts.bundle.manifest, parts.split).scorer(state.shared, state.private, state.addends)
         return tables.recommended(self.dataset, parts.split, row, scorer(np.array([row]))[0], top)
 
     def _row(self, user: str) -> int:

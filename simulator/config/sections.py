@@ -200,10 +200,14 @@ class AfterTraining(Section):
     noise: Scale = setting("Baseline: standard deviation of Gaussian noise on the protected state.", default=0.0)
     erasure: Annotated[Text, BeforeValidator(_erasure)] = setting(
         "Erasure of the attributes from all user state: none; of what is linear, auto or a strength above 0 and up to "
-        "1; or transport.",
+        "1; of that and of what a kernel sees, kernel; or transport.",
         default="none",
     )
-
+    erase_every: _Seed = setting(
+        "Time from one erasure to the next, in training and in further rounds; 0 erases once, after training.",
+        "rounds",
+        default=0,
+    )
     floor: Scale = setting(
         "Fixed Gaussian noise of each user on all user state, after an erasure; 0 is none.",
         "standard deviations of the state over users",
@@ -212,9 +216,13 @@ class AfterTraining(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.erasure not in ("none", "auto", "transport") and not 0 < _strength(self.erasure) <= 1:
+        if self.erasure not in ("none", "auto", "kernel", "transport") and not 0 < _strength(self.erasure) <= 1:
             raise ValueError(
-                f"erasure takes none, auto, transport, or a number above 0 and up to 1, not {self.erasure!r}"
+                f"erasure takes none, auto, kernel, transport, or a number above 0 and up to 1, not {self.erasure!r}"
+            )
+        if self.erase_every and self.erasure in ("none", "transport"):
+            raise ValueError(
+                "erase_every repeats an erasure by maps for all: set erasure to kernel, auto or a strength"
             )
         if self.noise and self.erasure != "none":
             raise ValueError("noise and erasure both change the state after training: choose one")

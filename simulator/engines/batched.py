@@ -24,6 +24,7 @@ from simulator.engines.executors.threads import Threads
 from simulator.engines.kernels import KernelName
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
+from simulator.unlearning.renewal import Renewal
 
 CHUNK = 96
 """Most clients in a call of the kernel."""
@@ -70,6 +71,7 @@ class BatchedEngine:
         encoding: the encoding in which clients get checkpoints. The server's step is on exact ones.
         kernel: name of the kernel that trains, see `kernels.choose`.
         start: starts the executor; threads by default.
+        renewal: an erasure from private state that is made again every few rounds; none by default.
 
     Attributes:
         checkpoint: the newest one, as clients get it.
@@ -88,11 +90,12 @@ class BatchedEngine:
         encoding: CheckpointEncoding.ValueType = CHECKPOINT_ENCODING_UNSPECIFIED,
         kernel: KernelName = "auto",
         start: Start = Threads,
+        renewal: Renewal | None = None,
     ) -> None:
         require_any_cohort(task.plan)
         self._job = Job(task, kernel)
         self._executor = start(self._job, population, workers)
-        self._noise = noise or Noise(0)
+        self._noise, self._renewal = noise or Noise(0), renewal
         self._manifest, self._population, self._layout = task, population, self._job.layout
         self._encoding = encoding
         self._publish(checkpoint)
@@ -106,13 +109,16 @@ class BatchedEngine:
             self._chunk = min(self._chunk, max(1, COPIES // max(1, copied)))
 
     def train_round(self, members: Members) -> RoundReport:
-        """Trains a cohort and takes the server's step."""
+        """Trains a cohort and takes the server's step. An erasure that is due is made after that."""
         total, report = self.collect(members)
         given = self._manifest, self._exact, self._server_state
         stepped, self._server_state = server_step(*given, total.mean(), total.variances(), len(members))
         self._server_state |= total.remembered()
-        self._publish(stepped)
         self._round += 1
+        if self._renewal and self._renewal.due(self._round):
+            self._renewal.renew(self._population, self._round)
+            self._executor.changed(np.arange(len(self._population)))
+        self._publish(stepped)
         return report
 
     def _publish(self, checkpoint: Tensors) -> None:

@@ -65,17 +65,17 @@ class Evaluation:
         checkpoint: Tensors,
         private: Mapping[str, Column],
         rounds: int = 0,
-        floor: Mapping[str, Column] | None = None,
+        addends: Mapping[str, Column] | None = None,
     ) -> Ranks:
         """Ranks the test items of `users`; the full ranking leaves out the user's training and validation items.
 
-        The arguments are those of `validation`, and the floor is that of a `Scorer`.
+        The arguments are those of `validation`, and the addends are those of a `Scorer`.
         """
         split, seen = self.split, []
         for user in self.users.tolist():
             held_out = split.validation[user : user + 1]
             seen.append(np.append(split.seen(user), held_out[held_out >= 0]))
-        scores = self._scores(checkpoint, private, rounds, floor)
+        scores = self._scores(checkpoint, private, rounds, addends)
         return rank_all(scores, split.test[self.users], self._candidates[1], seen, self.depth)
 
     @cached_property
@@ -87,17 +87,17 @@ class Evaluation:
         checkpoint: Tensors,
         private: Mapping[str, Column],
         rounds: int,
-        floor: Mapping[str, Column] | None = None,
+        addends: Mapping[str, Column] | None = None,
     ) -> Scores:
         """Returns what scores for the users at places of `users`."""
-        scores: Scores = self.scorer(checkpoint, private, floor)
+        scores: Scores = self.scorer(checkpoint, private, addends)
         if self.personal is not None:
             task = Task.load(self.task, checkpoint)
             scores = PersonalScorer(self.personal, task, checkpoint, rounds, self.split.train)
         return lambda places: scores(self.users[places])
 
     def scorer(
-        self, checkpoint: Tensors, private: Mapping[str, Column], floor: Mapping[str, Column] | None = None
+        self, checkpoint: Tensors, private: Mapping[str, Column], addends: Mapping[str, Column] | None = None
     ) -> Scorer:
         """Makes a scorer whose model has seen the training items."""
-        return Scorer(self.task, checkpoint, private, self.split.train, floor)
+        return Scorer(self.task, checkpoint, private, self.split.train, addends)

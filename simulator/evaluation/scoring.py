@@ -23,7 +23,7 @@ class Scorer:
         checkpoint: the shared tensors.
         private: the private tensors of all clients.
         histories: for each client, the interactions that the model may use.
-        floor: noise on states that are computed of each client anew, by name, (clients, ...).
+        addends: of states that are computed of each client anew, by name, (clients, ...).
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Scorer:
         checkpoint: Arrays,
         private: Mapping[str, Column],
         histories: Sequence[NDArray[np.int64]],
-        floor: Mapping[str, Column] | None = None,
+        addends: Mapping[str, Column] | None = None,
     ) -> None:
         self._recommender = RECOMMENDERS[task.model].model
         shared = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED]
         with torch.no_grad():
             self._serving = self._recommender.prepare({name: torch.tensor(checkpoint[name]) for name in shared})
-        self._private, self._histories, self._floor = private, histories, floor or {}
+        self._private, self._histories, self._addends = private, histories, addends or {}
         self._items, self._tensors = task.items, task.tensors
 
     def __call__(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -68,5 +68,5 @@ class Scorer:
         states = self._recommender.user(self._serving, private, torch.from_numpy(self._histories[user]))
         return {
             **states,
-            **{name: states[name] + torch.from_numpy(column[user]) for name, column in self._floor.items()},
+            **{name: states[name] + torch.from_numpy(column[user]) for name, column in self._addends.items()},
         }

@@ -14,7 +14,8 @@ from simulator.evaluation.scoring import Scorer
 from simulator.experiment.resume import Best
 from simulator.population.columns import Column
 from simulator.population.population import ClientKeys
-from simulator.unlearning import baselines, erasure, floor, moments
+from simulator.unlearning import baselines, erasure, floor, moments, renewal
+from simulator.unlearning.renewal import Maps, Renewal
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +26,54 @@ class Measured:
         checkpoint: shared tensors.
         private: private tensors of all clients.
         metrics: of the change that made it.
-        floor: noise on states that are computed of each client anew, by name, (clients, ...); that on private tensors
-            is in these.
+        addends: of states that are computed of each client anew, by name, (clients, ...): what maps move them by, and
+            noise. Private tensors hold theirs.
     """
 
     checkpoint: Tensors
     private: Mapping[str, Column]
     metrics: Mapping[str, float] = field(default_factory=dict)
-    floor: Mapping[str, Column] = field(default_factory=dict)
+    addends: Mapping[str, Column] = field(default_factory=dict)
 
     def scorer(self, evaluation: Evaluation) -> Scorer:
         """Makes the scorer of the state."""
-        return evaluation.scorer(self.checkpoint, self.private, self.floor)
+        return evaluation.scorer(self.checkpoint, self.private, self.addends)
 
 
 def is_changed(config: Config) -> bool:
     """Returns whether a configuration changes the chosen state."""
     after = config.after_training
     return after.erasure != "none" or after.noise > 0 or after.floor > 0
+
+
+def renewal_of(config: Config, known: Mapping[str, Attribute]) -> Renewal | None:
+    """Returns what fits the maps that devices apply themselves; None if a configuration has no such maps."""
+    after = config.after_training
+    if not after.erase_every and after.erasure != renewal.KERNEL:
+        return None
+    return Renewal(after.erase_every, after.erasure, known, config.engine.seed)
+
+
+def mapped(state: Measured, evaluation: Evaluation, maps: Maps) -> Measured:
+    """Applies maps to private tensors, or to the embedding where nothing is private."""
+    metrics = {"erasure_strength": maps[0].strength, "erasure_steps": len(maps) - 1} if maps else {}
+    if state.private:
+        return replace(state, private=renewal.moved(maps, state.private), metrics=metrics)
+    ((name, latent),) = state.scorer(evaluation).embedding().items()
+    return replace(state, addends={name: renewal.applied(maps, latent) - latent}, metrics=metrics)
+
+
+def fitted(maker: Renewal, state: Measured, evaluation: Evaluation, rounds: int) -> Maps:
+    """Fits maps to the private tensors of a state, or to the embedding where nothing is private."""
+    if state.private:
+        return maker.fitted(erasure.joined(state.private), rounds)
+    (latent,) = state.scorer(evaluation).embedding().values()
+    return maker.fitted(latent, rounds)
+
+
+def adds(config: Config) -> bool:
+    """Returns whether something is added to states that are computed of each user anew; see `Measured.addends`."""
+    return config.after_training.floor > 0 or renewal_of(config, {}) is not None
 
 
 def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
@@ -60,6 +91,9 @@ def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluati
 def moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
     """Erases attributes from the state, or adds the noise of a baseline to it; the arguments are those of `changed`."""
     after, plan, seed = config.after_training, config.plan, config.engine.seed
+    if maker := renewal_of(config, known):
+        state = Measured(best.checkpoint, best.private)
+        return mapped(state, evaluation, fitted(maker, state, evaluation, best.round))
     if after.erasure != "none":
         return _erased(known, evaluation, best, after.erasure, seed)
     if not after.noise:
@@ -90,6 +124,7 @@ def floored(state: Measured, evaluation: Evaluation, config: Config) -> Measured
         return state
     keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
     if not state.private:
-        return replace(state, floor=floor.noise(state.scorer(evaluation).embedding(), strength, keys))
+        drawn = floor.noise(state.scorer(evaluation).embedding(), strength, keys)
+        return replace(state, addends={name: noise + state.addends.get(name, 0) for name, noise in drawn.items()})
     drawn = floor.noise(state.private, strength, keys)
     return replace(state, private={name: column[:] + drawn[name] for name, column in state.private.items()})

@@ -28,6 +28,7 @@ from simulator.population import columns, public_randomness
 from simulator.population.columns import MappedState, State
 from simulator.population.population import ClientKeys, Members, Population
 from simulator.unlearning.baselines import Noise
+from simulator.unlearning.renewal import Renewal
 
 Attributes = Mapping[str, Attribute]
 """Attributes by name; the first is the one whose metrics have no prefix."""
@@ -205,6 +206,7 @@ def engine_of(
     folder: Path,
     noise: Noise | None = None,
     audit: Path | None = None,
+    renewal: Renewal | None = None,
 ) -> Iterator[RoundEngine]:
     """Opens the engine that a configuration names; meanwhile a fleet's coordinator keeps its state under `folder`.
 
@@ -214,7 +216,7 @@ def engine_of(
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         encoding = encodings.NAMES[settings.checkpoints]
         given = bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel
-        with closing(BatchedEngine(*given, start=_executor_of(settings))) as engine:
+        with closing(BatchedEngine(*given, start=_executor_of(settings), renewal=renewal)) as engine:
             yield engine
         return
     from simulator.experiment import fleets  # here, because a coordinator takes a while to load

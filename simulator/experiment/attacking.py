@@ -16,7 +16,7 @@ from simulator.evaluation.attacked_outputs import OUTPUTS
 from simulator.evaluation.attacked_states import AttackedStates
 from simulator.evaluation.attacked_users import sample
 from simulator.evaluation.attackers import ATTACKERS, attack, trials
-from simulator.experiment import assembly, attacking_public, seen_sums
+from simulator.experiment import assembly, attacking_maps, attacking_public, seen_sums
 from simulator.experiment.asked import Asked
 from simulator.experiment.attack_progress import Splits
 from simulator.experiment.train import Trained
@@ -148,10 +148,10 @@ def _on_public(
     """Yields a part for each output, and for each attack on what unlearning publishes."""
     for names, made in (
         (OUTPUTS, attacking_public.on_outputs),
-        (attacking_public.maps(trained), attacking_public.on_map),
+        (attacking_maps.maps(trained), attacking_maps.on_map),
     ):
         for name in names:
-            splits = 1 if name in attacking_public.READY else trials(asked.splits)
+            splits = 1 if name in attacking_maps.READY else trials(asked.splits)
             run = partial(_public, made, trained, attribute, name, asked, notify, prefix)
             yield Part(f"{prefix}{name}", run, splits)
 

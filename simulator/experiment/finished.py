@@ -127,8 +127,10 @@ class Finished:
             raise NoStateError(f"{self.folder} keeps no state of its users, which this needs: {again}")
         if trained and after_training.is_changed(self.config):
             raise NoStateError(f"{self.folder} keeps no state from before the erasure or noise: {again}")
-        if self.config.after_training.floor:
-            raise NoStateError(f"{self.folder} does not keep the floor of noise: {again}")
+        if after_training.adds(self.config):
+            raise NoStateError(
+                f"{self.folder} does not keep what an erasure or the floor of noise adds to embeddings: {again}"
+            )
         return self._model(dataset)
 
     def _model(self, dataset: Dataset) -> State:

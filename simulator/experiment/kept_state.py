@@ -51,12 +51,12 @@ class State:
         shared: shared tensors by name.
         private: private tensors of all users by name, (users, ...), in the order of the data set's users. They are read
             from the disk where they are used.
-        floor: noise on states that are computed of each user anew, by name, (users, ...).
+        addends: of states that are computed of each user anew, by name, (users, ...).
     """
 
     shared: Tensors
     private: Mapping[str, NDArray[np.float32]]
-    floor: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    addends: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def size(specs: Iterable[TensorSpec], clients: int) -> int:
@@ -108,7 +108,7 @@ def _write_state(folder: Path, state: Measured | Best) -> None:
     files.write(folder / _SHARED, blobs.pack(state.checkpoint))
     for tensor, column in state.private.items():
         _write(folder / _file(tensor), column)
-    for name, column in state.floor.items() if isinstance(state, Measured) else ():
+    for name, column in state.addends.items() if isinstance(state, Measured) else ():
         _write(folder / f"{_FLOOR}{name}.npy", column)
 
 
@@ -168,7 +168,7 @@ def read(folder: Path, specs: Iterable[TensorSpec], clients: int, *, trained: bo
     """
     place = folder / FOLDER
     place /= _TRAINED if trained and (place / _TRAINED).is_dir() else _MEASURED
-    private, floor = {}, {}
+    private, addends = {}, {}
     try:
         shared = blobs.unpack((place / _SHARED).read_bytes())
         for spec in specs:
@@ -178,12 +178,12 @@ def read(folder: Path, specs: Iterable[TensorSpec], clients: int, *, trained: bo
                 raise ValueError(f"{spec.name} has another shape")
             private[spec.name] = column
         for path in place.glob(f"{_FLOOR}*.npy"):
-            floor[path.name.removeprefix(_FLOOR).removesuffix(".npy")] = np.load(
+            addends[path.name.removeprefix(_FLOOR).removesuffix(".npy")] = np.load(
                 path, mmap_mode="c", allow_pickle=False
             )
     except (OSError, ValueError, BlobError) as error:
         raise _damaged(place) from error
-    return State(shared, private, floor)
+    return State(shared, private, addends)
 
 
 def _file(name: str) -> str:

@@ -39,7 +39,8 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
 
     In a further round everybody takes part, in plain sums. It starts from the state after the erasure; Adam's moments
     of the server and of the clients start anew, since a run does not keep them. A floor of noise is on what is stored
-    and shown, and a device takes it off while it trains.
+    and shown, and a device takes it off while it trains. Erasures are made again as the configuration says. Training
+    goes on from private tensors as maps have left them, and does not see what maps do to a state that is computed anew.
 
     Args:
         trained: a finished run, with the state that was trained.
@@ -48,18 +49,29 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
         progress: receives how far this is.
     """
     config, times, done = trained.config, sorted({0, *rounds}), 0
-    start = after_training.moved(config, trained.known, trained.evaluation, trained.best)
+    evaluation, best = trained.evaluation, trained.best
+    renewal = after_training.renewal_of(config, trained.known)
+    beside = None if best.private else renewal
+    start = Measured(best.checkpoint, best.private)
+    maps = after_training.fitted(beside, start, evaluation, best.round) if beside else ()
+    if not beside:
+        start = after_training.moved(config, trained.known, evaluation, best)
     progress.start("training on and attacking", times[-1] + len(times))
     task, population = _plain(trained.bundle.manifest), _population(trained, start)
     given = task, start.checkpoint, population, config.engine.workers
-    with closing(BatchedEngine(*given, kernel=config.engine.kernel)) as engine:
-        engine.restore({"checkpoint": start.checkpoint, "server": {}}, trained.best.round)
+    within = None if beside else renewal
+    with closing(BatchedEngine(*given, kernel=config.engine.kernel, renewal=within)) as engine:
+        engine.restore({"checkpoint": start.checkpoint, "server": {}}, best.round)
         for time in times:
-            for _ in range(time - done):
+            for number in range(best.round + done, best.round + time):
                 engine.train_round(np.arange(len(population)))
+                if beside and beside.due(number + 1):
+                    maps = after_training.fitted(beside, Measured(engine.checkpoint, {}), evaluation, number + 1)
                 progress.advance()
             state, done = Measured(dict(engine.checkpoint), population.state.values), time
-            yield from _at(time, trained, after_training.floored(state, trained.evaluation, config), asked)
+            if beside:
+                state = after_training.mapped(state, evaluation, maps)
+            yield from _at(time, trained, after_training.floored(state, evaluation, config), asked)
             progress.advance()
 
 
@@ -80,7 +92,7 @@ def _population(trained: Trained, start: Measured) -> Population:
 def _at(time: int, trained: Trained, state: Measured, asked: Asked) -> Iterator[Row]:
     """Yields a row for each attribute, group of users and target."""
     scorer, split = state.scorer(trained.evaluation), trained.evaluation.split
-    ranks = trained.evaluation.test_ranks(state.checkpoint, state.private, floor=state.floor)
+    ranks = trained.evaluation.test_ranks(state.checkpoint, state.private, addends=state.addends)
     quality = ranks.metrics()["ndcg@10"]
     everybody = np.arange(len(split.train))
     shown = Outputs(scorer, everybody, split.seen, split.train, trained.bundle.manifest.items)

@@ -65,7 +65,7 @@ class Trained:
     def ranks(self) -> Ranks:
         """Returns the ranks of the test items by the measured state."""
         state = self.measured
-        return self.best.ranks or self.evaluation.test_ranks(state.checkpoint, state.private, floor=state.floor)
+        return self.best.ranks or self.evaluation.test_ranks(state.checkpoint, state.private, addends=state.addends)
 
     def chosen(self) -> tuple[Task, Population]:
         """Returns the chosen checkpoint, and the clients with the private state that was chosen with it, to be read."""
@@ -140,7 +140,8 @@ def train(
     _begin(trackers, folder.name, config, dataset)
     resume.note(folder, config, plan, dataset)
     every = config.evaluation.evaluate_every
-    with assembly.engine_of(engine_settings, bundle, population, folder, noise, audit) as engine:
+    renewal = after_training.renewal_of(config, known) if population.state.values else None
+    with assembly.engine_of(engine_settings, bundle, population, folder, noise, audit, renewal) as engine:
         used = wrap(engine, bundle, population) if wrap else engine
         trainer = Trainer(engine_settings, every, known, used, population, evaluation, apm, trackers)
         standing = resume.restore(folder, used, population)

@@ -83,7 +83,8 @@ def _unlearned(config: Config) -> str:
     if config.plan.matchings != ():
         how.append(f"with distribution matching of {names}")
     if after.erasure != "none":
-        how.append(f"with {names} erased from the state after it ({after.erasure})")
+        again = f", and again every {after.erase_every:,} rounds" if after.erase_every else ""
+        how.append(f"with {names} erased from the state after it ({after.erasure}{again})")
     if after.noise or engine.local_noise or engine.apm:
         how.append("with noise that is to hide the user")
     if after.floor:

@@ -52,6 +52,11 @@ class Eraser:
         x = features.astype(np.float64)
         return (x - self.strength * (x - self.mean) @ self.removed).astype(np.float32)
 
+    def inverted(self, features: NDArray[np.floating]) -> Matrix:
+        """Returns the features before the map, as far as it can be undone."""
+        undo = np.linalg.pinv(np.eye(len(self.mean)) - self.strength * self.removed)
+        return np.asarray(self.mean + (features - self.mean) @ undo)
+
 
 def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     """Fits the map to all folds together.
@@ -138,12 +143,21 @@ def erase(
     """
     if kind == TRANSPORT:
         return _transported(private, targets, seed)
+    eraser = fit(moments.folds(joined(private), targets, seed), strength_of(kind))
+    return separated(eraser(joined(private)), private), eraser.strength
+
+
+def joined(private: Mapping[str, Column]) -> NDArray[np.float32]:
+    """Puts all private tensors side by side, (users, width), in the order of their names."""
+    return np.concatenate([block(private[name], 0, math.prod(private[name].shape[1:])) for name in sorted(private)], 1)
+
+
+def separated(features: NDArray[np.float32], private: Mapping[str, Column]) -> dict[str, NDArray[np.float32]]:
+    """Takes features that lie as in `joined` apart into tensors of the same names and shapes."""
     names = sorted(private)
     widths = [math.prod(private[name].shape[1:]) for name in names]
-    flat = np.concatenate([block(private[name], 0, width) for name, width in zip(names, widths, strict=True)], axis=1)
-    eraser = fit(moments.folds(flat, targets, seed), _strength(kind))
-    parts = np.split(eraser(flat), np.cumsum(widths)[:-1], axis=1)
-    return {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}, eraser.strength
+    parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
+    return {name: part.reshape(private[name].shape) for name, part in zip(names, parts, strict=True)}
 
 
 def _transported(
@@ -177,10 +191,11 @@ def erase_latent(
     Raises:
         ErasureError: as in `erase`.
     """
-    eraser = fit(moments.folds(latent, targets, seed), _strength(kind))
+    eraser = fit(moments.folds(latent, targets, seed), strength_of(kind))
     removed = eraser.strength * eraser.removed
     return encoder.move_latent(shared, np.eye(len(removed)) - removed, eraser.mean @ removed), eraser.strength
 
 
-def _strength(kind: str) -> float | None:
+def strength_of(kind: str) -> float | None:
+    """Returns the strength of LEACE that a kind names; None for `auto`."""
     return None if kind == "auto" else float(kind)

@@ -23,21 +23,57 @@ _REAL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
-    """Sums over some users. The moments of two groups together are the sum of their moments.
+class Totals:
+    """Sums over some users. Those of two groups together are the sum of theirs.
 
     Attributes:
         users: number of users.
         total: sum of x, (width,).
         counts: users by class, (classes,).
         sums: sum of x by class, (classes, width).
-        second: sum of the outer products of x, (width, width).
     """
 
     users: int
     total: Matrix
     counts: Matrix
     sums: Matrix
+
+    @classmethod
+    def of(cls, features: NDArray[np.floating], targets: Targets) -> Self:
+        """Sums over the users that have a class.
+
+        Args:
+            features: features of all users, (users, width).
+            targets: their classes.
+        """
+        known = targets.any(1)
+        x, chosen = features[known].astype(np.float64), targets[known].astype(np.float64)
+        return cls(len(x), x.sum(0), chosen.sum(0), chosen.T @ x)
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(
+            self.users + other.users, self.total + other.total, self.counts + other.counts, self.sums + other.sums
+        )
+
+    @property
+    def mean(self) -> Matrix:
+        """Mean of x, (width,)."""
+        return np.asarray(self.total / self.users)
+
+    @property
+    def gaps(self) -> Matrix:
+        """Mean of x in each class minus the mean of all users, (classes, width)."""
+        return np.asarray(self.sums / self.counts[:, None] - self.mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments(Totals):
+    """Sums over some users, with those of products.
+
+    Attributes:
+        second: sum of the outer products of x, (width, width).
+    """
+
     second: Matrix
 
     @classmethod
@@ -52,29 +88,14 @@ class Moments:
         x, chosen = features[known].astype(np.float64), targets[known].astype(np.float64)
         return cls(len(x), x.sum(0), chosen.sum(0), chosen.T @ x, x.T @ x)
 
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(
-            self.users + other.users,
-            self.total + other.total,
-            self.counts + other.counts,
-            self.sums + other.sums,
-            self.second + other.second,
-        )
-
-    @property
-    def mean(self) -> Matrix:
-        """Mean of x, (width,)."""
-        return np.asarray(self.total / self.users)
+    def __add__(self, other: "Moments") -> "Moments":  # type: ignore[override]
+        whole = super().__add__(other)
+        return Moments(whole.users, whole.total, whole.counts, whole.sums, self.second + other.second)
 
     @property
     def covariance(self) -> Matrix:
         """Covariance of x, (width, width)."""
         return np.asarray(self.second / self.users - np.outer(self.mean, self.mean))
-
-    @property
-    def gaps(self) -> Matrix:
-        """Mean of x in each class minus the mean of all users, (classes, width)."""
-        return np.asarray(self.sums / self.counts[:, None] - self.mean)
 
 
 def folds(features: NDArray[np.floating], targets: Targets, seed: int) -> list[Moments]:
@@ -132,6 +153,11 @@ def strength(gaps: Sequence[Matrix], removed: Sequence[Matrix], deviations: Matr
         return 0.0  # the gaps do not leak
     zeros = [root.real for root in np.roots(products) if abs(root.imag) < _REAL and 0 < root.real <= 1]
     return float(min(zeros, default=1.0))
+
+
+def agreement(gaps: Sequence[Matrix]) -> float:
+    """Adds up the inner products between folds' class gaps: 0 or less where one fold's do not predict another's."""
+    return _products(gaps, gaps)
 
 
 def _products(left: Sequence[Matrix], right: Sequence[Matrix]) -> float:

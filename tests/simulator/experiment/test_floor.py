@@ -49,7 +49,7 @@ def test_a_run_that_kept_its_state_recommends_with_the_noise(tmp_path, model):
 
 def test_a_run_that_kept_its_model_alone_has_no_noise_to_recommend_with(tmp_path):
     run = api_run(config_of("fedvae"), tmp_path / "run", attacks="none")
-    with pytest.raises(NoStateError, match="does not keep the floor of noise"):
+    with pytest.raises(NoStateError, match="floor of noise adds"):
         run.recommend(run.users["id"][0])
 
 
