@@ -200,7 +200,7 @@ class AfterTraining(Section):
     noise: Scale = setting("Baseline: standard deviation of Gaussian noise on the protected state.", default=0.0)
     erasure: Annotated[Text, BeforeValidator(_erasure)] = setting(
         "Erasure of the attributes from all user state: none; of what is linear, auto or a strength above 0 and up to "
-        "1; or transport.",
+        "1; transport; or alignment.",
         default="none",
     )
 
@@ -212,9 +212,9 @@ class AfterTraining(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.erasure not in ("none", "auto", "transport") and not 0 < _strength(self.erasure) <= 1:
+        if self.erasure not in ("none", "auto", "transport", "alignment") and not 0 < _strength(self.erasure) <= 1:
             raise ValueError(
-                f"erasure takes none, auto, transport, or a number above 0 and up to 1, not {self.erasure!r}"
+                f"erasure takes none, auto, transport, alignment, or a number above 0 and up to 1, not {self.erasure!r}"
             )
         if self.noise and self.erasure != "none":
             raise ValueError("noise and erasure both change the state after training: choose one")

@@ -30,8 +30,8 @@ READY = (STATISTICS, GAPS)
 def maps(trained: Trained) -> tuple[str, ...]:
     """Lists the attacks on what a run's unlearning publishes."""
     kind = trained.config.after_training.erasure
-    if kind == "none":
-        return ()
+    if kind in ("none", erasure.ALIGNMENT):
+        return ()  # an alignment moves each user by itself, and publishes nothing
     return (GAPS,) if kind == erasure.TRANSPORT else (INVERSE, STATISTICS)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.secure import closing
 from fedau2.wire.secure.layout import Layout
@@ -19,7 +19,7 @@ def layout_of(recommender):
     return Layout.of(TaskManifest(items=ITEMS, tensors=recommender.tensors(ITEMS)))
 
 
-@given(st.sampled_from([fedncf, fedrap, fedvae, fcf, pfedrec]), ROWS)
+@given(st.sampled_from([fedncf, fedrap, fedvae, fcf, pfedrec, fedgnn]), ROWS)
 def test_a_closed_row_is_closed_in_every_tensor_with_a_row_for_each_item(recommender, rows):
     layout = layout_of(recommender)
     places = closing.closed_places(layout, make.policy(), rows)
