@@ -33,6 +33,7 @@ _CONFUSION = {
     "plan.adversary.head": "mlp",
     "plan.adversary.objective": "confusion",
     "plan.adversary.prior": "uniform",
+    "plan.adversary.epsilon": 100.0,
 }
 
 _FOR_ALL: Mapping[str, Fragment] = {
@@ -80,7 +81,11 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
     },
     **{name: _every(name) for name in ("global", "pretrain", "mlp", "vae", "original")},
     # UC-FedRec's discriminators see all of the user's embedding; of a graph that is the node.
-    "uc-fedrec": {**_every("uc-fedrec"), "fedgnn": _CONFUSION},
+    "uc-fedrec": {
+        **_every("uc-fedrec"),
+        "fedrap": {**_FOR_ALL["uc-fedrec"], "plan.adversary.epsilon": 1.0},
+        "fedgnn": _CONFUSION,
+    },
     "noise": _baseline(
         fedncf={"after_training.noise": 3.0},
         fedrap={"after_training.noise": 0.1},
