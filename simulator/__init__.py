@@ -31,14 +31,14 @@ from fedau2.lazy import exports
 
 if TYPE_CHECKING:
     from simulator.api.result import Result
-    from simulator.api.running import load, run
+    from simulator.api.running import load, run, train_alone
     from simulator.config.config import Config
     from simulator.datasets.attributes import Attribute
     from simulator.datasets.dataset import Dataset
     from simulator.datasets.load import load_dataset
     from simulator.errors import SimulatorError
 
-__all__ = ["Attribute", "Config", "Dataset", "Result", "SimulatorError", "load", "load_dataset", "run"]
+__all__ = ["Attribute", "Config", "Dataset", "Result", "SimulatorError", "load", "load_dataset", "run", "train_alone"]
 
 _MODULES = {
     "Attribute": "datasets.attributes",
@@ -49,6 +49,7 @@ _MODULES = {
     "load": "api.running",
     "load_dataset": "datasets.load",
     "run": "api.running",
+    "train_alone": "api.running",
 }
 
 __getattr__, __dir__ = exports(__name__, _MODULES, __all__)

@@ -58,7 +58,17 @@ FACES = {
         *("succeed", "write"),
     },
     "unmasker": {"Books", "RefusalError", "Rules", "StateFolder", "Unmasker", "UnmaskerError"},
-    "simulator": {"Attribute", "Config", "Dataset", "Result", "SimulatorError", "load", "load_dataset", "run"},
+    "simulator": {
+        "Attribute",
+        "Config",
+        "Dataset",
+        "Result",
+        "SimulatorError",
+        "load",
+        "load_dataset",
+        "run",
+        "train_alone",
+    },
 }
 
 HEAVY = {"torch", "pandas", "onnxruntime", "grpc", "sqlalchemy", "pydantic", "matplotlib", "sklearn"}

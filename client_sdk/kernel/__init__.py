@@ -2,9 +2,9 @@
 
 Importing the modules loads PyTorch, except for `models` and the modules of parameters.
 
-* `fedncf`, `fedrap`, `fedvae`, `fcf`, `pfedrec`: the recommenders' tensors, gradients and scores
+* `fedncf`, `fedrap`, `fedvae`, `fcf`, `pfedrec`, `fedgnn`: the recommenders' tensors, gradients and scores
 * `fedncf_parameters` and those of the others: their widths and hyper-parameters
-* `specs`, `losses`, `products`: what several recommenders have in common
+* `specs`, `losses`, `products`, `whole`: what several recommenders have in common
 * `adversary`: the attribute classifier, its heads and triggers
 * `contract`: the functions that a recommender must have; `models`: the recommenders by name
 * `training`: local steps over a cohort, in separate and summed form

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from client_sdk import draws
 from client_sdk.draws import Samples
-from client_sdk.kernel import grouped, specs
+from client_sdk.kernel import grouped, specs, whole
 from client_sdk.kernel.contract import Factors, Gradients, Match, Step, Tensors, Unlearn
 from client_sdk.kernel.fedvae_parameters import LATENT, Parameters, Widths
 from client_sdk.plan import TrainingPlan
@@ -85,8 +85,7 @@ def prepare(shared: Tensors) -> Tensors:
 
 def user(serving: Tensors, private: Tensors, history: Tensor) -> Tensors:
     """The latent's mean, (latent,)."""
-    length = torch.ones_like(history, dtype=torch.float32).sum().clamp(min=1).sqrt()
-    hidden = torch.tanh(serving["encoder"].index_select(0, history).sum(0) / length + serving["encoder.bias"])
+    hidden = torch.tanh(whole.of_history(serving["encoder"], history) + serving["encoder.bias"])
     return {LATENT: serving["latent.weight"] @ hidden + serving["latent.bias"]}
 
 
@@ -109,32 +108,32 @@ def pull(shared: Tensors, step: Step, match: Match) -> Tensors:
     batch, groups = step.batch, step.rows.groups
     seen = (batch.labels > 0).float()
     length = torch.zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
-    inputs = _inputs(step, seen / length.index_select(0, batch.client))
+    inputs = whole.inputs(step, seen / length.index_select(0, batch.client))
     encoded = _encode(shared, inputs)
     latent = shared["decoder.weight"].shape[2]
     weight, bias = shared["latent.weight"][:, :latent], shared["latent.bias"][:, :latent]
     grad = match({LATENT: grouped.linear(encoded, weight, bias)})[LATENT]
     spread = torch.cat([grad, torch.zeros_like(grad)], 1)  # the log variances are not attacked
-    hidden = _tanh_gradient(grouped.input_gradient(grad, weight), encoded)
+    hidden = whole.tanh_gradient(grouped.input_gradient(grad, weight), encoded)
     return {
         "latent.weight": grouped.weight_gradient(spread, encoded, groups),
         "latent.bias": grouped.bias_gradient(spread, groups),
         "encoder.bias": grouped.bias_gradient(hidden, groups),
-        "item_encoder": _inputs_gradient(inputs, hidden),
+        "item_encoder": whole.gather_gradient(inputs, hidden),
     }
 
 
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of log-likelihood and divergence. See `contract.Recommender.gradients`."""
     groups, noise, beta = step.rows.groups, step.batch.noise, kl_weight(step.parameters, step.round)
-    inputs = _inputs(step, step.batch.weights)
+    inputs = whole.inputs(step, step.batch.weights)
     encoded = _encode(shared, inputs)
     mu, log_variance = grouped.linear(encoded, shared["latent.weight"], shared["latent.bias"]).chunk(2, 1)
     sigma = torch.exp(log_variance / 2)
     z = mu + sigma * noise
     decoded = grouped.linear(z, shared["decoder.weight"], shared["decoder.bias"]).tanh_()
     logits = grouped.linear(decoded, shared["item_decoder"], shared["item_bias"])
-    loss, grad = _multinomial(logits, step)
+    loss, grad = whole.multinomial(logits, step)
     out = Gradients(loss=loss - beta / 2 * (1 + log_variance - mu * mu - sigma * sigma).sum(1))
 
     def layer(weight: str, bias: str, grad: Tensor, x: Tensor) -> Tensor:
@@ -145,19 +144,19 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
             out.shared[bias] = grouped.bias_gradient(grad, groups)
         return grouped.input_gradient(grad, shared[weight])
 
-    grad = _tanh_gradient(layer("item_decoder", "item_bias", grad, decoded), decoded)
+    grad = whole.tanh_gradient(layer("item_decoder", "item_bias", grad, decoded), decoded)
     grad = layer("decoder.weight", "decoder.bias", grad, z)
     push = unlearn({LATENT: z})
     if LATENT in push:
         grad = grad + push[LATENT]
     spread = (grad * noise * sigma + beta * (sigma * sigma - 1)) / 2
     grad = layer("latent.weight", "latent.bias", torch.cat([grad + beta * mu, spread], 1), encoded)
-    grad = _tanh_gradient(grad, encoded)
+    grad = whole.tanh_gradient(grad, encoded)
     if step.factored:
         out.factors["item_encoder"], out.shared["encoder.bias"] = Factors(inputs.flatten(0, 1), grad), grad
     else:
         out.shared["encoder.bias"] = grouped.bias_gradient(grad, groups)
-        out.shared["item_encoder"] = _inputs_gradient(inputs, grad)
+        out.shared["item_encoder"] = whole.gather_gradient(inputs, grad)
     return out
 
 
@@ -169,37 +168,7 @@ def kl_weight(parameters: Parameters, round_number: int | Tensor) -> Tensor:
     return torch.where(rounds > 0, torch.minimum(cap, at / rounds.clamp(min=1)), cap).float()
 
 
-def _inputs_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
-    """Gradient of `_encode` by its table, from that by the sum of its rows, (B, hidden)."""
-    return torch.bmm(inputs.transpose(1, 2), grad.view(inputs.shape[0], -1, grad.shape[1])).flatten(0, 1)
-
-
-def _inputs(step: Step, weights: Tensor) -> Tensor:
-    """The clients' inputs over their group's slots, (G, clients of a group, slots); `weights` are by sample."""
-    rows, batch = step.rows, step.batch
-    # With several groups every group has one client, and the client's slots are the group's.
-    place = batch.slot if rows.groups > 1 else batch.client * rows.slots + batch.slot
-    flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, weights)
-    return flat.view(rows.groups, -1, rows.slots)
-
-
 def _encode(shared: Tensors, inputs: Tensor) -> Tensor:
     """The encoder's hidden layer, (B, hidden)."""
     table, bias = shared["item_encoder"], shared["encoder.bias"]
-    groups, _, slots = inputs.shape
-    product = torch.bmm(inputs, table.view(groups, slots, -1))
-    return product.add_(bias[:, None]).tanh_().flatten(0, 1)
-
-
-def _multinomial(logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-    """Minus the log-likelihood of each client's interactions, (B,), and its gradient by logit, (B, items)."""
-    batch, items = step.batch, logits.shape[1]
-    place = batch.client * items + step.rows.table.index_select(0, batch.slot)
-    target = torch.zeros(logits.numel()).index_add_(0, place, batch.labels).view(logits.shape)
-    likelihood = torch.log_softmax(logits, 1)
-    loss = -(target * likelihood).sum(1)
-    return loss, likelihood.exp_().mul_(target.sum(1, keepdim=True)).sub_(target)
-
-
-def _tanh_gradient(grad: Tensor, activation: Tensor) -> Tensor:
-    return grad * (1 - activation * activation)
+    return whole.gather(table, inputs).add_(bias[:, None]).tanh_().flatten(0, 1)

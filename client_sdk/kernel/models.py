@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.kernel import (
     fcf_parameters,
+    fedgnn_parameters,
     fedncf_parameters,
     fedrap_parameters,
     fedvae_parameters,
@@ -111,6 +112,12 @@ def _fedvae() -> "Recommender":
     return fedvae
 
 
+def _fedgnn() -> "Recommender":
+    from client_sdk.kernel import fedgnn
+
+    return fedgnn
+
+
 def _fcf() -> "Recommender":
     from client_sdk.kernel import fcf
 
@@ -137,6 +144,9 @@ RECOMMENDERS: Registry[RecommenderEntry] = Registry(
         ),
         "fcf": RecommenderEntry(_fcf, fcf_parameters.Widths),
         "pfedrec": RecommenderEntry(_pfedrec, pfedrec_parameters.Widths),
+        "fedgnn": RecommenderEntry(
+            _fedgnn, fedgnn_parameters.Widths, fedgnn_parameters.Parameters, ignores=("negatives", "chunk")
+        ),
     },
 )
 

@@ -91,13 +91,23 @@ OWN: Mapping[str, Mapping[str, Default]] = {
         "server.shared.learning_rate": Default(0.001, _CODE),
         "server.adversary.learning_rate": Default(0.01, _CODE),
     },
+    "fedgnn": {
+        "local.private_learning_rate": Default(0.03, f"{_PROJECT}; chosen on MovieLens 100K"),
+    },
     "pfedrec": {
         "local.steps": Default(2, f"{_PROJECT}; the items move by the score function that the step before has made"),
     },
 }
 """The exceptions, by recommender and dotted path."""
 
-CLIP_NORMS: Mapping[str, float] = {"fedncf": 80.0, "fedrap": 900.0, "fedvae": 9000.0, "fcf": 55.0, "pfedrec": 4.0}
+CLIP_NORMS: Mapping[str, float] = {
+    "fedncf": 80.0,
+    "fedrap": 900.0,
+    "fedvae": 9000.0,
+    "fcf": 55.0,
+    "pfedrec": 4.0,
+    "fedgnn": 15000.0,
+}
 """`server.clip_norm` of bundles whose plan file does not name it, by recommender.
 
 On devices a contribution may come from anybody. Each is about four times the 99th percentile of the norms on MovieLens

@@ -38,6 +38,10 @@ _TEXTS = {
     },
     "fcf": {"latent": "Width of the users' and items' vectors."},
     "pfedrec": {"latent": "Width of the items' vectors."},
+    "fedgnn": {
+        "latent": "Width of the vectors of nodes.",
+        "dropout": "Share of the user's edges that a local step leaves out.",
+    },
 }
 
 

@@ -11,6 +11,7 @@ from simulator.config.config import Config, model_of
 from simulator.config.presets import preset as settings_of
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError
+from simulator.experiment import alone
 from simulator.experiment import run as running
 from simulator.experiment.asked import Kind
 from simulator.experiment.finished import Finished
@@ -80,6 +81,34 @@ def load(folder: Place, data: Place | Dataset | None = None) -> Result:
         DamagedRunError: its files are damaged, or do not belong together.
     """
     return Result(Finished.open(_place(folder)), _source(data))
+
+
+def train_alone(
+    config: Config | Fragment, *, data: Place | Dataset | None = None, progress: Shown = None
+) -> dict[str, float]:
+    """Trains every user's model on that user's records alone: the lower bound of what sharing gives.
+
+    Args:
+        config: as for `run`, without adversaries; settings by path are laid over the preset `original`.
+        data: as for `run`.
+        progress: as for `run`.
+
+    Returns:
+        HR@10 and NDCG@10 on test items by name, as in the metrics of a run, and `round`, the rounds of training that
+        were best on validation items.
+
+    Raises:
+        SimulatorError: the configuration or the data set cannot be used.
+
+    Examples:
+        >>> small = {"data.dataset": "synthetic", "data.users": 60, "data.items": 200, "engine.rounds": 2}
+        >>> train_alone(small)["round"]
+        2
+    """
+    source = _source(data)
+    configuration = _configuration(config, None if isinstance(config, Config) else "original", source)
+    with shown(progress, "alone") as display:
+        return alone.train_alone(configuration, source, display)
 
 
 def _source(data: Place | Dataset | None) -> Path | Dataset | None:

@@ -29,6 +29,13 @@ METHOD = (
 _NO_ADVERSARY = {"plan.adversaries": "none"}
 
 
+_CONFUSION = {
+    "plan.adversary.head": "mlp",
+    "plan.adversary.objective": "confusion",
+    "plan.adversary.prior": "uniform",
+    "plan.adversary.epsilon": 100.0,
+}
+
 _FOR_ALL: Mapping[str, Fragment] = {
     "paper": {},
     # The paper compares its trigger and its head with these, each changed alone.
@@ -36,6 +43,8 @@ _FOR_ALL: Mapping[str, Fragment] = {
     "pretrain": {"plan.adversary.trigger": "pretrain"},
     "mlp": {"plan.adversary.head": "mlp"},
     "vae": {"plan.adversary.head": "vae"},
+    # An approximation: docs/baselines.md.
+    "uc-fedrec": {**_CONFUSION, "plan.adversary.protects": "all"},
     # No adversary, and for some recommenders noise instead: docs/baselines.md.
     "original": _NO_ADVERSARY,
 }
@@ -71,12 +80,19 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         "fedvae": {**_NO_ADVERSARY, "after_training.erasure": "auto", "after_training.floor": 0.15},
     },
     **{name: _every(name) for name in ("global", "pretrain", "mlp", "vae", "original")},
+    # UC-FedRec's discriminators see all of the user's embedding; of a graph that is the node.
+    "uc-fedrec": {
+        **_every("uc-fedrec"),
+        "fedrap": {**_FOR_ALL["uc-fedrec"], "plan.adversary.epsilon": 1.0},
+        "fedgnn": _CONFUSION,
+    },
     "noise": _baseline(
         fedncf={"after_training.noise": 3.0},
         fedrap={"after_training.noise": 0.1},
         fedvae={"after_training.noise": 0.12},
         fcf={"after_training.noise": 1.0},
         pfedrec={"after_training.noise": 1.0},
+        fedgnn={"after_training.noise": 1.0},
     ),
     "local-noise": _baseline(
         fedncf={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.5},
@@ -84,6 +100,7 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         fedvae={"engine.local_noise": 0.001, "plan.server.clip_norm": 150.0},
         fcf={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.5},
         pfedrec={"engine.local_noise": 0.01, "plan.server.clip_norm": 0.05},
+        fedgnn={"engine.local_noise": 0.001, "plan.server.clip_norm": 150.0},
     ),
     "apm": _baseline(
         fedncf={"engine.apm": 160.0},
@@ -91,6 +108,10 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         fedvae={"engine.apm": 0.01, "plan.server.clip_norm": 150.0},
         fcf={"engine.apm": 50.0},
         pfedrec={"engine.apm": 50.0},
+        fedgnn={"engine.apm": 50.0},
+    ),
+    "alignment": _baseline(
+        **{model: {"after_training.erasure": "alignment"} for model in ("fedncf", "fcf", "pfedrec", "fedgnn")}
     ),
 }
 """By name and recommender: what differs from the recommender's defaults, by dotted path."""

@@ -8,7 +8,14 @@ from simulator.config.config import Config
 from simulator.datasets.split import NEGATIVES
 from simulator.reporting import attacked, groups, leaks
 
-_NAMES = {"fedncf": "FedNCF", "fedrap": "FedRAP", "fedvae": "FedVAE", "fcf": "FCF", "pfedrec": "PFedRec"}
+_NAMES = {
+    "fedncf": "FedNCF",
+    "fedrap": "FedRAP",
+    "fedvae": "FedVAE",
+    "fcf": "FCF",
+    "pfedrec": "PFedRec",
+    "fedgnn": "FedGNN",
+}
 _WHO: Mapping[leaks.Source, str] = {
     "map": "Whoever holds what the unlearning has published",
     "lists": "Whoever sees what is recommended",

@@ -23,11 +23,14 @@ from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
 from simulator.errors import ErasureError
 from simulator.population.columns import Column, block
-from simulator.unlearning import moments, optimal_transport
+from simulator.unlearning import alignment, moments, optimal_transport
 from simulator.unlearning.moments import Matrix, Moments, Targets
 
 TRANSPORT = "transport"
 """The kind of erasure that is not LEACE; see `simulator.unlearning.optimal_transport`."""
+
+ALIGNMENT = "alignment"
+"""The kind of erasure without a map; see `simulator.unlearning.alignment`."""
 
 _RANK = 1e-9
 """Share of the largest singular value below which a direction counts as empty."""
@@ -103,13 +106,13 @@ def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:
         ErasureError: as in `erase`.
     """
     widths = [math.prod(spec.shape) for spec in manifest.private(task)]
-    if kind == TRANSPORT and not widths:
-        raise ErasureError(f"{task.model} has no private state that could be transported: set erasure to auto")
-    width = (
-        max(widths) if kind == TRANSPORT else sum(widths)
-    )  # transport fits each tensor by itself, LEACE all together
+    moves_users = kind in (TRANSPORT, ALIGNMENT)
+    if moves_users and not widths:
+        raise ErasureError(f"{task.model} has no private state that {kind} could move: set erasure to auto")
+    # Transport fits each tensor by itself, the others all together.
+    width = max(widths) if kind == TRANSPORT else sum(widths)
     moments.expect_enough(int(targets.any(1).sum()), width or _latent_width(task))
-    if kind == TRANSPORT:
+    if moves_users:
         optimal_transport.expect_enough(targets)
 
 
@@ -130,12 +133,12 @@ def erase(
     Args:
         private: tensors by name, (users, ...).
         targets: see `moments.joint`. Users without a class are not fitted on. LEACE changes their state as well, and
-            `transport` does not.
-        kind: `transport`, a strength of LEACE, or `auto`, as in `Config.erasure`.
+            the others do not.
+        kind: `transport`, `alignment`, a strength of LEACE, or `auto`, as in `Config.erasure`.
         seed: seed of the division into folds.
 
     Returns:
-        The changed tensors, and the strength: the mean if there are several.
+        The changed tensors, and the strength: the mean if there are several, and 1 for `alignment`, which has none.
 
     Raises:
         ErasureError: a class has too few users or none in a fold, or there are no more users than dimensions, so that
@@ -143,6 +146,8 @@ def erase(
     """
     if kind == TRANSPORT:
         return _transported(private, targets, seed)
+    if kind == ALIGNMENT:
+        return separated(alignment.align(joined(private), targets), private), 1.0
     eraser = fit(moments.folds(joined(private), targets, seed), strength_of(kind))
     return separated(eraser(joined(private)), private), eraser.strength
 
@@ -182,7 +187,7 @@ def erase_latent(
         shared: the model's shared tensors.
         latent: the users' embeddings by these tensors, (users, latent).
         targets: see `moments.joint`; the latent of users without a class changes as well.
-        kind: as in `erase`, but not `transport`.
+        kind: as in `erase`, but not `transport` or `alignment`.
         seed: seed of the division into folds.
 
     Returns:

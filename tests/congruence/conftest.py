@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from client_sdk.kernel import fcf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedrap, fedvae, pfedrec
 from export.bundle import build
 from fedau2.wire import blobs
 from simulator.engines.batched import BatchedEngine
@@ -21,6 +21,7 @@ WIDTHS = {
     "fedvae": fedvae.Widths(hidden=16, latent=6),
     "fcf": fcf.Widths(latent=8),
     "pfedrec": pfedrec.Widths(latent=8),
+    "fedgnn": fedgnn.Widths(latent=8),
 }
 """Where they are not the paper's."""
 

@@ -20,6 +20,7 @@ PROTECTED = {
     "fedvae": ["latent"],
     "fcf": ["user_vector"],
     "pfedrec": ["score_weight", "score_bias"],
+    "fedgnn": ["user_vector"],
 }
 
 

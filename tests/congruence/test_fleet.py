@@ -33,6 +33,7 @@ def outcome(engine, population, cohorts):
         ("fedrap", "dsvae", 10, 0),
         ("fedvae", "none", 5, 0),
         ("fedvae", "dsvae", 10, 0),
+        ("fedgnn", "dsvae", 5, 0),
     ],
 )
 def test_in_process_and_over_grpc_give_the_same_bytes(

@@ -144,6 +144,7 @@ def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batch
     [
         {},
         {"after_training.erasure": "transport"},
+        {"after_training.erasure": "alignment"},
         {"after_training.noise": 1.0},
         {"engine.apm": 10.0, "engine.rounds": 3},
     ],

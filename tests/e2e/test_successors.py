@@ -5,7 +5,7 @@ import pytest
 
 import export
 from client_sdk import CarriedOver, FedClient, NewModel, Result, testing
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from coordinator import cli
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY
 from fedau2.wire import blobs, item_axes
@@ -20,6 +20,7 @@ WIDTHS = {
     "fedvae": fedvae.Widths(hidden=6, latent=4),
     "fcf": fcf.Widths(latent=3),
     "pfedrec": pfedrec.Widths(latent=3),
+    "fedgnn": fedgnn.Widths(latent=3),
 }
 DEVICES = 2
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import contract, fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import contract, fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from client_sdk.onnx.graph import Graph, metadata
 from export import exporter, graphs
 from export.verify import FP16_TOLERANCE, TOLERANCE, check_recommendation
@@ -72,6 +72,7 @@ MODELS = {
     "fedrap, fp16": {"recommender": fedrap, "widths": fedrap.Widths(latent=3), "precision": "fp16"},
     "fcf": {"recommender": fcf, "widths": fcf.Widths(latent=3)},
     "pfedrec": {"recommender": pfedrec, "widths": pfedrec.Widths(latent=3)},
+    "fedgnn": {"recommender": fedgnn, "widths": fedgnn.Widths(latent=3)},
     "fp16, two tiles": {"items": graphs.TILE + 1, "precision": "fp16"},
 }
 
@@ -139,7 +140,7 @@ def test_fp16_keeps_the_ranking_of_a_model_of_real_size():
 def test_the_inputs_are_the_shared_then_the_serving_and_private_tensors(model):
     prepare, recommend = (onnx.load_from_string(data).graph for data in model.files.values())
     assert {each.name for each in prepare.input} == set(model.shared)
-    own = ["history", "seen", "k"] if model.recommender is fedvae else ["seen", "k"]
+    own = ["history", "seen", "k"] if model.recommender in (fedvae, fedgnn) else ["seen", "k"]
     assert sorted(each.name for each in recommend.input) == sorted([*model.serving, *model.private, *own])
     assert [each.name for each in recommend.output] == ["items", "scores"]
 

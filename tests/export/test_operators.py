@@ -3,7 +3,7 @@
 import onnx
 import pytest
 
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.protocol.inspection import inspected
 from client_sdk.protocol.operators import OPERATORS
@@ -18,6 +18,7 @@ WIDTHS = {
     "fedvae": fedvae.Widths(16, 6),
     "fcf": fcf.Widths(8),
     "pfedrec": pfedrec.Widths(8),
+    "fedgnn": fedgnn.Widths(8),
 }
 PLANS = [
     {"head": "none"},

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.protocol.operators import OPERATORS
 from export import parity
@@ -22,6 +22,7 @@ WIDTHS = {
     "fedvae": fedvae.Widths(16, 6),
     "fcf": fcf.Widths(8),
     "pfedrec": pfedrec.Widths(8),
+    "fedgnn": fedgnn.Widths(8),
 }
 LOCAL = {"steps": 2, "shared_learning_rate": 0.05}
 HEADS = ["none", "mlp", "vae", "dsvae", "scalar"]
@@ -81,6 +82,7 @@ def test_a_thousand_steps_agree(model, head, trigger):
                              "model": {"l1_weight": 2.0}}),
         ("fedrap", "scalar", {"local": {**LOCAL, "steps": 3}}),
         ("fedvae", "mlp", {"trigger": "global", "model": {"kl_cap": 0.3, "kl_anneal_rounds": 0}, "local": LOCAL}),
+        ("fedgnn", "vae", {"protects": ["user_vector", "user_node"], "model": {"dropout": 0.3}, "local": LOCAL}),
     ],
 )  # fmt: skip
 def test_a_step_agrees_whatever_the_plan(model, head, options):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from export import features
 from export.bundle import Bundle, build, read, write
 from export.cli import main
@@ -23,6 +23,7 @@ WIDTHS = {
     "fedvae": fedvae.Widths(hidden=6, latent=4),
     "fcf": fcf.Widths(latent=3),
     "pfedrec": pfedrec.Widths(latent=3),
+    "fedgnn": fedgnn.Widths(latent=3),
 }
 
 
@@ -77,7 +78,7 @@ def test_trained_numbers_are_taken_over_by_item_id(ancestor, model):
                 mine, theirs = after[name].take(row, axis), before[name].take(ITEMS.index(item), axis)
                 assert np.array_equal(mine, theirs)
     # Of FedRAP's, one is an adversary's first layer.
-    assert moved >= {"fedncf": 2, "fedrap": 2, "fedvae": 3, "fcf": 1, "pfedrec": 1}[model]
+    assert moved >= {"fedncf": 2, "fedrap": 2, "fedvae": 3, "fcf": 1, "pfedrec": 1, "fedgnn": 3}[model]
     again, _ = succeed(ancestor, NEW, 2)
     assert again.manifest == new.manifest
     other, _ = succeed(ancestor, NEW, 3)

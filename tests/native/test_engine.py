@@ -74,7 +74,7 @@ def test_the_native_kernel_is_chosen_by_itself(make_engine):
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("model", ["fcf", "pfedrec"])
+@pytest.mark.parametrize("model", ["fcf", "pfedrec", "fedgnn"])
 def test_a_model_that_the_library_does_not_know_is_left_to_pytorch(model, package, recwarn):
     results, make = [], engines_of(model)
     for kernel in ("auto", "torch"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fedau2.plugins import Registry
-from simulator.attacks.recommenders import fcf, fedncf, fedrap, fedvae, pfedrec
+from simulator.attacks.recommenders import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from simulator.attacks.recommenders.contract import RecommenderAttacks
 from simulator.errors import MissingAttackError
 
@@ -16,6 +16,7 @@ ATTACKS: Registry[RecommenderAttacks] = Registry(
         "fedvae": fedvae.ATTACKS,
         "fcf": fcf.ATTACKS,
         "pfedrec": pfedrec.ATTACKS,
+        "fedgnn": fedgnn.ATTACKS,
     },
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from fedau2.v1 import task_pb2
 
 
@@ -98,6 +98,27 @@ def pfedrec_loss(shared, private, samples, plan, round_number):
     return cross_entropy(logits, samples, plan.local.chunk), private
 
 
+def fedgnn_node(shared, private, inputs):
+    return private["user_vector"] + torch.tanh(inputs @ shared["item_message"] + shared["message.bias"])
+
+
+def fedgnn_loss(shared, private, samples, plan, round_number):
+    count = len(shared["item_bias"])
+    items, target, inputs = torch.tensor(samples.items), torch.zeros(count), torch.zeros(count)
+    target[items], inputs[items] = 1, torch.tensor(samples.weights)
+    node = fedgnn_node(shared, private, inputs)
+    logits = F.linear(node, shared["item_vector"], shared["item_bias"])
+    likelihood = torch.distributions.Categorical(logits=logits).logits @ target
+    return -likelihood, {"user_node": node, **private}
+
+
+def fedgnn_logits(shared, private, items, history):
+    inputs = torch.zeros(len(shared["item_bias"]))
+    inputs[history] = 1
+    node = fedgnn_node(shared, private, inputs / inputs.norm())
+    return F.linear(node, shared["item_vector"], shared["item_bias"])[items]
+
+
 @dataclass(frozen=True)
 class Eager:
     """One recommender.
@@ -160,6 +181,15 @@ MODELS = {
         pfedrec_loss,
         pfedrec_logits,
         scale=5,
+    ),
+    "fedgnn": Eager(
+        fedgnn,
+        fedgnn.Widths(latent=4),
+        (["user_node"], ["user_vector"], ["user_vector", "user_node"]),
+        fedgnn_loss,
+        fedgnn_logits,
+        {"dropout": 0.4},
+        tables=2,
     ),
 }
 

@@ -13,6 +13,7 @@ PAPER = {
     "fedvae": {"kl_cap": 0.2, "kl_anneal_rounds": 20_000, "dropout": 0.5},
     "fcf": {},
     "pfedrec": {},
+    "fedgnn": {"dropout": 0.5},
 }
 
 
@@ -71,7 +72,8 @@ def test_a_plan_has_its_recommenders_parameters():
 
 def test_what_this_sdk_cannot_run_is_refused():
     with pytest.raises(
-        UnsupportedTaskError, match="model 'fedxyz' is not known; this SDK has fedncf, fedrap, fedvae, fcf, pfedrec"
+        UnsupportedTaskError,
+        match="model 'fedxyz' is not known; this SDK has fedncf, fedrap, fedvae, fcf, pfedrec, fedgnn",
     ):
         declared("fedxyz")
     with pytest.raises(UnsupportedTaskError, match="the plan cannot be run with fedrap: the plan lacks"):

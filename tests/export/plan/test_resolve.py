@@ -65,6 +65,7 @@ def test_classes_are_those_of_the_data():
         ("fedvae", ["latent"], ["latent"]),
         ("fcf", ["user_vector"], ["user_vector"]),
         ("pfedrec", ["score_weight"], ["score_weight", "score_bias"]),
+        ("fedgnn", ["user_node"], ["user_vector"]),
     ],
 )
 def test_what_is_protected_is_the_papers_embedding_or_what_is_private(model, embedding, private):

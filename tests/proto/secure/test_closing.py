@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from client_sdk.kernel import fcf, fedncf, fedrap, fedvae, pfedrec
+from client_sdk.kernel import fcf, fedgnn, fedncf, fedrap, fedvae, pfedrec
 from export.bundle import build
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.errors import ContributionError
@@ -16,7 +16,7 @@ from tests import plans
 from tests import secure_tasks as make
 
 ITEMS = 12
-RECOMMENDERS = st.sampled_from([fedncf, fedrap, fedvae, fcf, pfedrec])
+RECOMMENDERS = st.sampled_from([fedncf, fedrap, fedvae, fcf, pfedrec, fedgnn])
 
 
 def layout_of(recommender):

@@ -43,9 +43,10 @@ def test_what_is_left_are_the_rows_of_samples(observed, model, cover_rows):
             np.testing.assert_array_equal(left[name].values, sent[name].values[there])
 
 
-def test_fedvaes_biases_show_what_was_recorded(observed):
-    for task, sent, own in contributions(observed, "fedvae", cover_rows=2.0):
-        found = uncovered(task, sent)["item_encoder"].indices
+@pytest.mark.parametrize(("model", "table"), [("fedvae", "item_encoder"), ("fedgnn", "item_message")])
+def test_the_items_biases_show_what_was_recorded(observed, model, table):
+    for task, sent, own in contributions(observed, model, cover_rows=2.0):
+        found = uncovered(task, sent)[table].indices
         assert np.isin(found, own).all()
         assert len(found) > 0.95 * len(own)
 

@@ -85,7 +85,13 @@ def test_an_empty_sum_has_no_groups():
 
 @pytest.mark.parametrize(
     ("model", "table"),
-    [("fedncf", "item_gmf"), ("fedvae", "item_encoder"), ("fcf", "item_vector"), ("pfedrec", "item_vector")],
+    [
+        ("fedncf", "item_gmf"),
+        ("fedvae", "item_encoder"),
+        ("fcf", "item_vector"),
+        ("pfedrec", "item_vector"),
+        ("fedgnn", "item_message"),
+    ],
 )
 def test_contributions_of_recommenders_lie_on_a_line(observed, model, table):
     task, population = observed(40, head="none", model=model)

@@ -6,7 +6,15 @@ import pytest
 @pytest.mark.parametrize("noise", [0.0, 10.0])
 @pytest.mark.parametrize(
     ("model", "protect"),
-    [("fedncf", "embedding"), ("fedncf", "each"), ("fedvae", "embedding"), ("fcf", "embedding"), ("pfedrec", "each")],
+    [
+        ("fedncf", "embedding"),
+        ("fedncf", "each"),
+        ("fedvae", "embedding"),
+        ("fcf", "embedding"),
+        ("pfedrec", "each"),
+        ("fedgnn", "embedding"),
+        ("fedgnn", "each"),
+    ],
 )
 def test_the_state_is_read_through_noise_on_the_adversary(found, model, protect, noise):
     options = {"adversary_clip_norm": 0.1, "noise_multiplier": noise, "users": 60, "clients": 15}

@@ -12,6 +12,10 @@ from simulator.errors import ConfigError
 pytestmark = pytest.mark.usefixtures("fewer")
 
 
+LACKING = [("alignment", "fedrap"), ("alignment", "fedvae")]
+"""FedRAP's state has more numbers than a usual data set has users, and FedVAE has no private state to move."""
+
+
 def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
     options = ["--dataset", "synthetic", "--users", "300", "--rounds", "2", "--attack-splits", "2", "--fraction", "0.2"]
     assert cli.main(["run", "--preset", "recommended", "--out", str(tmp_path / "a"), *options]) == 0
@@ -31,7 +35,11 @@ def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
 
 @pytest.mark.parametrize("model", RECOMMENDERS)
 @pytest.mark.parametrize("name", presets.PRESETS)
-def test_every_model_has_every_preset_and_all_but_the_original_work_against_the_attribute(model, name):
+def test_all_presets_but_the_original_work_against_the_attribute(model, name):
+    if (name, model) in LACKING:
+        with pytest.raises(ConfigError, match=f"{name!r} has no settings for model {model!r}"):
+            presets.preset(name, model)
+        return
     preset = presets.preset(name, model)
     config = Config.of({"plan.model.name": model}, preset)
     document = dict(flat(config.document()))

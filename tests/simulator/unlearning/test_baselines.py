@@ -53,6 +53,7 @@ PROTECTED = {
     "fedvae": {"item_encoder", "latent.weight"},
     "fcf": {"user_vector"},
     "pfedrec": {"score_weight"},
+    "fedgnn": {"user_vector"},
 }
 """What noise after training changes to protect the embedding."""
 
