@@ -6,11 +6,13 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from importlib import import_module
+
+from prometheus_client import CollectorRegistry
 
 from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
+from coordinator.commands.replica import Replica
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.unmasking import Unmasker
@@ -56,31 +58,67 @@ async def _serve_until_signal(settings: Settings) -> int:
     servers = await Servers.start(settings.listen, settings.admin, *secured)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
+        replica = None if settings.replica is None else await Replica.start(settings, servers, stack)
         if settings.metrics is not None:
-            registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
+            registry = lambda: _registry(opened, replica)  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        web = await _web(settings, servers, stack)
-        coordinator = await _opened(settings, signals)
+        service = _Service(settings, servers, await _web(settings, servers, stack), stack)
+        if replica is not None and not replica.leads:
+            service.begin()
+        coordinator = await _opened(settings, replica, signals)
         if coordinator is None:
             return 0
         async with coordinator:
             opened.append(coordinator)
             await servers.serve(coordinator)
-            print(f"serving devices on {servers.devices}", flush=True)
-            print(f"serving admin on {servers.admin}", flush=True)
-            if web is not None:
-                print(f"serving web on {web}", flush=True)
-            connections = _connections(settings, servers.devices, web, coordinator)
-            stack.callback(asyncio.create_task(connections.watch()).cancel)
-            await _first(signals.get(), coordinator.failed())
-            if coordinator.failure is None:
+            service.begin()
+            over = [] if replica is None else [await replica.settled(coordinator)]
+            await _first(signals.get(), coordinator.failed(), *over)
+            if coordinator.failure is None and not any(end.done() for end in over):
                 _log.info("draining; a second signal ends at once")
                 await _first(servers.drain(coordinator, settings.drain), signals.get())
+            if replica is not None:
+                await replica.expect_lease()
             await stack.aclose()  # while the coordinator can still answer
         if coordinator.failure is not None:
             raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
     return 0
+
+
+def _registry(opened: list[Coordinator], replica: Replica | None) -> CollectorRegistry | None:
+    if opened:
+        return opened[0].metrics.registry
+    return None if replica is None else replica.metrics.registry
+
+
+class _Service:
+    """The addresses for devices and operators, which are announced once."""
+
+    def __init__(self, settings: Settings, servers: Servers, web: str | None, stack: AsyncExitStack) -> None:
+        self._settings, self._servers, self._web, self._stack = settings, servers, web, stack
+        self._begun = False
+
+    def begin(self) -> None:
+        """Says where callers are served, and limits their connections."""
+        if self._begun:
+            return
+        self._begun = True
+        served = {"devices": self._servers.devices, "admin": self._servers.admin, "web": self._web}
+        for name, address in served.items():
+            if address is not None:
+                print(f"serving {name} on {address}", flush=True)
+        watching = asyncio.create_task(self._connections().watch())
+        self._stack.callback(watching.cancel)
+
+    def _connections(self) -> Connections:
+        served = [address for address in (self._servers.devices, self._web) if address]
+        ports = {addresses.served(address)[1] for address in served if addresses.unix_path(address) is None}
+        return Connections(ports, self._settings.address_connections, self._turned_away)
+
+    def _turned_away(self, address: str, count: int) -> None:
+        if limited := self._servers.door.limited():
+            limited.turned_away("connections", address, count)
 
 
 async def _web(settings: Settings, servers: Servers, stack: AsyncExitStack) -> str | None:
@@ -94,30 +132,10 @@ async def _web(settings: Settings, servers: Servers, stack: AsyncExitStack) -> s
     return server.address
 
 
-def _connections(settings: Settings, devices: str, web: str | None, coordinator: Coordinator) -> Connections:
-    served = [address for address in (devices, web) if address and addresses.unix_path(address) is None]
-    ports = {addresses.served(address)[1] for address in served}
-    turned_away = partial(coordinator.devices.limited.turned_away, "connections")
-    return Connections(ports, settings.address_connections, turned_away)
-
-
-async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinator | None:
-    """Opens the coordinator; returns None if a signal came while it recovered."""
-    assert settings.state is not None  # checked
+async def _opened(settings: Settings, replica: Replica | None, signals: asyncio.Queue[int]) -> Coordinator | None:
+    """Opens the coordinator, which may have to stand by first; returns None if a signal came meanwhile."""
     stop = threading.Event()
-    opening = asyncio.ensure_future(
-        Coordinator.open(
-            settings.state,
-            database=settings.database,
-            stop=stop,
-            audit=settings.audit,
-            upload_memory=settings.upload_memory,
-            keep_checkpoints=settings.keep_checkpoints,
-            unmasker=_unmasker(settings),
-            evidence=settings.evidence(),
-            limits=settings.limits,
-        )
-    )
+    opening = asyncio.ensure_future(_open(settings, replica, stop))
     ended = asyncio.ensure_future(signals.get())
     await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
@@ -128,6 +146,24 @@ async def _opened(settings: Settings, signals: asyncio.Queue[int]) -> Coordinato
     with suppress(StoppedError):
         await (await opening).close()
     return None
+
+
+async def _open(settings: Settings, replica: Replica | None, stop: threading.Event) -> Coordinator:
+    assert settings.state is not None  # checked
+    folder, database = settings.state, settings.database
+    if replica is not None:
+        folder, database = await replica.stand_by(stop), replica.database
+    return await Coordinator.open(
+        folder,
+        database=database,
+        stop=stop,
+        audit=settings.audit,
+        upload_memory=settings.upload_memory,
+        keep_checkpoints=settings.keep_checkpoints,
+        unmasker=_unmasker(settings),
+        evidence=settings.evidence(),
+        limits=settings.limits,
+    )
 
 
 def _unmasker(settings: Settings) -> Unmasker | None:

@@ -157,7 +157,7 @@ class StateFolder:
         self.check(ledger)
         witness = self.witness(disk)
         witness.begin(ledger.commits)
-        ledger.prepare(ledger.folder or self.id or self._new_id(disk), witness)
+        ledger.prepare(ledger.folder or self.id or self.name(secrets.token_hex(16), disk), witness)
         return witness
 
     def check(self, ledger: Ledger) -> None:
@@ -190,8 +190,8 @@ class StateFolder:
                 f"{f'id {self.id}' if self.id else 'no id'}: give --state and --database that belong together"
             )
 
-    def _new_id(self, disk: Disk) -> str:
-        name = secrets.token_hex(16)
+    def name(self, name: str, disk: Disk) -> str:
+        """Gives the folder its id, which is returned."""
         disk.write_file(self._id_file, f"{name}\n".encode())
         return name
 
