@@ -125,10 +125,10 @@ def _answers() -> Iterator[None]:
 
 
 def _answer(error: grpc.aio.AioRpcError) -> StatusError:
-    windows = [value for name, value in iter(error.trailing_metadata() or ()) if name == RETRY_METADATA]
+    window = dict(iter(error.trailing_metadata() or ())).get(RETRY_METADATA)
     number = error.code().value[0]
-    if number not in _KNOWN or (error.code() in _GONE and not windows):
+    if number not in _KNOWN or (error.code() in _GONE and window is None):
         text = "the leading coordinator does not answer this call; try again later"
         return StoppedError(text, pace.STARTING.message())
-    retry = RetryWindow.FromString(windows[0]) if windows else None
+    retry = RetryWindow.FromString(window) if isinstance(window, bytes) else None
     return ForwardedError(Status(number), error.details() or "", retry)

@@ -41,8 +41,9 @@ _END_TERMS = sa.text(
     "AND application_name = :name"
 )
 _MOVE = sa.text(
-    "WITH counted AS (UPDATE commits SET number = number + 1 WHERE number = :commits RETURNING number) "
-    "UPDATE meta SET folder = :new WHERE folder = :old AND EXISTS (SELECT FROM counted) RETURNING folder"
+    "WITH due AS (SELECT FROM commits WHERE number = :commits FOR UPDATE), "
+    "moved AS (UPDATE meta SET folder = :new WHERE folder = :old AND EXISTS (SELECT FROM due) RETURNING folder) "
+    "UPDATE commits SET number = number + 1 WHERE EXISTS (SELECT FROM moved) RETURNING number"
 )
 
 
