@@ -81,7 +81,7 @@ class Forwarding:
     Args:
         service: the service.
         line: to the leader.
-        limited: the limits of network addresses, which hold where a caller arrives.
+        limited: the limits of network addresses. They hold here, and at the leader for all coordinators together.
     """
 
     def __init__(self, service: Service, line: Line, limited: Limited) -> None:

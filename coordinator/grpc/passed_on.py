@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import asdict
 from typing import Any
 
+from coordinator.engine.limited import Limited
 from coordinator.errors import InvalidRequestError
 from coordinator.grpc.gate import ROLE_METADATA
 from coordinator.grpc.operators import Operator, Operators, Role
@@ -32,18 +33,20 @@ def metadata() -> tuple[tuple[str, bytes], ...]:
     return (*pairs, (_OPERATOR, _packed(asdict(operator))))
 
 
-def entry(expect: Callable[[Context], None]) -> Entry:
+def entry(expect: Callable[[Context], None], limited: Callable[[], Limited]) -> Entry:
     """Makes the entry of the address for coordinators, which notes the caller that a stand-by names.
 
     Args:
         expect: raises a `RefusalError` unless a coordinator calls.
+        limited: gives the limits of network addresses, which count calls to the leader and to stand-bys together.
     """
 
     @contextmanager
     def entering(context: Context) -> Iterator[None]:
         expect(context)
         CALLER.set(Caller(**_unpacked(context, _CALLER)))
-        yield
+        with limited().call():
+            yield
 
     return entering
 

@@ -20,7 +20,7 @@ _OPTIONS = (*OPTIONS, ("grpc.max_concurrent_streams", 100_000))  # all devices o
 
 
 class Peers:
-    """A gRPC server with both services. It believes what a stand-by says of callers, and limits nobody.
+    """A gRPC server with both services. It believes what a stand-by says of callers.
 
     Args:
         led: gives the coordinator, or raises `StoppedError` as long as it does not lead.
@@ -36,13 +36,15 @@ class Peers:
     """
 
     def __init__(self, led: Callable[[], Coordinator], listen: str, tls: Tls | None) -> None:
-        guard = Guard(passed_on.entry(peer_tls.expecting(tls)))
+        expect = peer_tls.expecting(tls)
+        devices = Guard(passed_on.entry(expect, lambda: led().devices.limited))
+        operators = Guard(passed_on.entry(expect, lambda: led().admin_limited))
         gate = Gate(passed_on.PassedOn(), lambda: led().operations).passing
         self.server = grpc.aio.server(options=_OPTIONS)
         self.server.add_generic_rpc_handlers(
             [
-                handlers(methods.DEVICE, DeviceService, lambda: led().devices, guard),
-                handlers(ADMIN, AdminService, lambda: led().admin, guard, gate),
+                handlers(methods.DEVICE, DeviceService, lambda: led().devices, devices),
+                handlers(ADMIN, AdminService, lambda: led().admin, operators, gate),
             ]
         )
         self.address = bind(self.server, listen, tls)

@@ -1,7 +1,6 @@
 """Folders of terms: a successor begins with the files of the term before, and nothing of the past changes its own."""
 
 import asyncio
-import os
 from contextlib import closing, contextmanager
 
 import pytest
@@ -69,7 +68,7 @@ def test_nothing_that_a_former_leader_does_in_its_folder_reaches_the_successor(t
             elif path.is_file():
                 new = path.with_name("new")
                 new.write_bytes(b"of a leader that does not know")
-                os.replace(new, path) if path.stat().st_nlink > 1 else path.write_bytes(b"written in place")
+                new.replace(path) if path.stat().st_nlink > 1 else path.write_bytes(b"written in place")
         for path in past.rglob("*"):
             if path.is_file():
                 path.unlink()
