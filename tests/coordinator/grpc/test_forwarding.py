@@ -136,7 +136,8 @@ def test_an_upload_that_breaks_off_at_a_stand_by_goes_on_at_the_leader(tmp_path)
 
     async def beginning(assignment):
         async for request in tools.upload_requests(assignment.assignment_id, data):
-            request.data = request.data[:100] if request.data else request.data
+            if request.data:
+                request.data = request.data[:100]
             yield request
         await asyncio.Event().wait()
 
@@ -188,20 +189,19 @@ def test_a_coordinator_that_does_not_lead_answers_no_stand_by(tmp_path):
 
 
 def test_an_address_has_its_limits_once_whichever_coordinators_it_calls(tmp_path):
+    async def greedy(address):
+        async with relay(address, "127.0.0.2") as through, tools.connect(through, through) as lab:
+            return [await answer(lab.check_in()) for _ in range(4)]
+
     async def main():
-        limits, answers = AddressLimits(rate=0.3), []
-        async with pair(tmp_path, limits=limits, clock=tools.Clock()) as two:
-            async with tools.connect(two.stand_by.devices, two.stand_by.admin) as lab:
-                await lab.create()
-                for servers in (two.stand_by, two.leader):
-                    async with (
-                        relay(servers.devices, "127.0.0.2") as address,
-                        tools.connect(address, address) as greedy,
-                    ):
-                        for _ in range(4):
-                            answers.append(await answer(greedy.check_in()))
-                for _ in range(5):
-                    await lab.check_in()
+        async with (
+            pair(tmp_path, limits=AddressLimits(rate=0.3), clock=tools.Clock()) as two,
+            tools.connect(two.stand_by.devices, two.stand_by.admin) as lab,
+        ):
+            await lab.create()
+            answers = [*await greedy(two.stand_by.devices), *await greedy(two.leader.devices)]
+            for _ in range(5):
+                await lab.check_in()
         return answers
 
     turned_away = "too many calls come from this network address; try again later"
