@@ -1,5 +1,6 @@
 """A stand-by's answers to devices and operators: those of the leader, to which it passes every call on."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -122,13 +123,21 @@ def _answers() -> Iterator[None]:
         yield
     except grpc.aio.AioRpcError as error:
         raise _answer(error) from error
+    except asyncio.CancelledError as error:  # the caller went away, or the line turned to another leader
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _unanswered() from error
 
 
 def _answer(error: grpc.aio.AioRpcError) -> StatusError:
     window = dict(iter(error.trailing_metadata() or ())).get(RETRY_METADATA)
     number = error.code().value[0]
     if number not in _KNOWN or (error.code() in _GONE and window is None):
-        text = "the leading coordinator does not answer this call; try again later"
-        return StoppedError(text, pace.STARTING.message())
+        return _unanswered()
     retry = RetryWindow.FromString(window) if isinstance(window, bytes) else None
     return ForwardedError(Status(number), error.details() or "", retry)
+
+
+def _unanswered() -> StoppedError:
+    return StoppedError("the leading coordinator does not answer; try again later", pace.STARTING.message())

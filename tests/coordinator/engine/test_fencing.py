@@ -117,4 +117,3 @@ def test_a_leader_that_was_stopped_changes_nothing(tools, postgres, tmp_path, nu
 def test_a_leader_that_was_stopped_at_any_step_changes_nothing(tools, postgres, tmp_path, steps):
     for number in range(steps - 5):  # a group of writes may be a step more or less
         check(tools, postgres, tmp_path / str(number), number)
-    print(steps)

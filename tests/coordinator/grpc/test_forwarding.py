@@ -177,6 +177,26 @@ def test_without_a_leader_and_when_it_dies_callers_are_asked_to_come_back(tmp_pa
     asyncio.run(main())
 
 
+def test_a_call_to_a_leader_that_sleeps_is_answered_when_another_leads(tmp_path):
+    async def main():
+        async with pair(tmp_path) as two, tools.connect(two.stand_by.devices, two.stand_by.admin) as lab:
+            await lab.create()
+            assignment = await lab.assignment()
+
+            async def stalled():
+                async for request in tools.upload_requests(assignment.assignment_id, tools.make_contribution(0)):
+                    yield request
+                    await asyncio.Event().wait()
+
+            calls = [asyncio.ensure_future(answer(lab.link.upload_call(stalled())))]
+            while not two.coordinator.devices.receiving:
+                await asyncio.sleep(0.001)
+            await two.line.turn("")
+            return await asyncio.gather(*calls)
+
+    assert asyncio.run(main()) == ["the leading coordinator does not answer; try again later"]
+
+
 def test_a_coordinator_that_does_not_lead_answers_no_stand_by(tmp_path):
     async def main():
         async with pair(tmp_path) as two, tools.connect(two.stand_by.devices, two.stand_by.admin) as lab:
