@@ -145,5 +145,5 @@ class Replica:
 
 
 def leading(leads: bool) -> Gauges:
-    """Yields the gauge that tells the leader from the others."""
+    """Yields the gauge that distinguishes the leader from the others."""
     yield "fedau2_leading", "1: this coordinator leads; 0: it stands by.", float(leads), {}

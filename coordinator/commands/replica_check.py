@@ -35,7 +35,7 @@ def check_replica(settings: Settings) -> None:
         raise SettingError(
             "replica_tls_certificate is for coordinators that know each other: set replica_tls_client_ca"
         )
-    peer_tls.host(settings.replica_tls)
+    peer_tls.check(settings.replica_tls)
 
 
 def _check_ledger(url: str | None) -> None:

@@ -1,7 +1,7 @@
 """A stand-by's answers to devices and operators: those of the leader, to which it passes every call on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -131,11 +131,12 @@ def _answers() -> Iterator[None]:
 
 
 def _answer(error: grpc.aio.AioRpcError) -> StatusError:
-    window = dict(iter(error.trailing_metadata() or ())).get(RETRY_METADATA)
+    metadata: Iterable[tuple[str, bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    window = next((value for name, value in metadata if name == RETRY_METADATA), None)
     number = error.code().value[0]
     if number not in _KNOWN or (error.code() in _GONE and window is None):
         return _unanswered()
-    retry = RetryWindow.FromString(window) if isinstance(window, bytes) else None
+    retry = None if window is None else RetryWindow.FromString(window)
     return ForwardedError(Status(number), error.details() or "", retry)
 
 

@@ -2,8 +2,8 @@
 
 A leader that was stopped and goes on does not know that its term is over, and no file system keeps it from writing. So
 each term has a state folder of its own, whose name was never used before. It begins with links to the files of the
-folder before it. Then one transaction of the lease's session lets the ledger belong to it. What a former leader still
-writes or removes is in a folder that nobody reads.
+folder before it. Then one transaction of the lease's session lets the ledger belong to it. A former leader then
+writes and removes in a folder that nobody reads.
 """
 
 import re

@@ -135,3 +135,22 @@ POSTGRES = ("--database", "postgresql://host/ledger")
 def test_settings_that_cannot_be_used_are_named_before_anything_is_served(options, text, capsys):
     assert main(["serve", "--check", "--state", "state", *options]) == 1
     assert re.search(text, capsys.readouterr().err)
+
+
+def test_files_of_coordinators_are_tried_on_each_other(tmp_path, capsys):
+    def checked(folder, authority="pki"):
+        pem, options = tmp_path / "pki" / folder, ("--replica", "10.0.0.1:1", *POSTGRES)
+        files = ("--replica-tls-certificate", pem / "certificate.pem", "--replica-tls-key", pem / "key.pem")
+        ca = ("--replica-tls-client-ca", tmp_path / authority / "authority.pem")
+        return main(["serve", "--check", "--state", "state", *options, *map(str, (*files, *ca))])
+
+    names = ("--host", "fed.example.com", "--replicas", "coordinators.example")
+    assert main(["certificates", "--out", str(tmp_path / "pki"), *names]) == 0
+    assert main(["certificates", "--out", str(tmp_path / "other"), "--replicas", "coordinators.example"]) == 0
+    assert "--replica-tls-certificate" in capsys.readouterr().out
+    assert checked("replicas") == 0
+    capsys.readouterr()
+    assert checked("coordinator") == 1
+    assert "for servers and clients" in capsys.readouterr().err
+    assert checked("replicas", "other") == 1
+    assert "signed by replica_tls_client_ca" in capsys.readouterr().err
