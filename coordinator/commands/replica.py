@@ -34,6 +34,7 @@ class Replica:
     Attributes:
         metrics: of the time in which it stands by.
         database: the URL of the ledger for the time in which it leads.
+        lost: set once this coordinator no longer leads.
     """
 
     def __init__(self, settings: Settings, servers: Servers, lease: Lease) -> None:
@@ -46,7 +47,7 @@ class Replica:
         devices, admin = (Limited(limits.fresh(), self.metrics, clock) for _ in range(2))
         self._stand_by = StandBy(Forwarding(methods.DEVICE, self._line, devices), Forwarding(ADMIN, self._line, admin))
         self.database = lease.term_url
-        self._reason: asyncio.Future[LedgerError] = asyncio.get_running_loop().create_future()
+        self.lost = asyncio.Event()
 
     @classmethod
     async def start(cls, settings: Settings, servers: Servers, stack: AsyncExitStack) -> Self:
@@ -66,7 +67,6 @@ class Replica:
         await peers.server.start()
         stack.push_async_callback(peers.server.stop, GRACE)
         lease = Lease(settings.database, peers.address, settings.replica_lease)
-        stack.callback(lease.close)
         replica = cls(settings, servers, lease)
         stack.push_async_callback(replica._line.close)
         await replica._look()  # a ledger that cannot be used is an error at the start, and not later
@@ -98,13 +98,15 @@ class Replica:
                 await self._follow("")
                 _log.warning("it is not known who leads: %s", error)
         await self._follow("")
-        self._lease.keep(self._lose)
+        loop = asyncio.get_running_loop()
+        self._lease.keep(lambda: loop.call_soon_threadsafe(self.lost.set))
         folder = await asyncio.to_thread(terms.begin, self._shared, self._lease, REAL)
         _log.info("this coordinator leads, on %s", folder)
         return folder
 
-    def _lose(self, error: LedgerError) -> None:
-        self._reason.get_loop().call_soon_threadsafe(self._reason.set_result, error)
+    def release(self) -> None:
+        """Gives the lease back, so that another coordinator leads at once."""
+        self._lease.close()
 
     async def _look(self) -> None:
         leader = await asyncio.to_thread(self._lease.seek)
@@ -116,18 +118,18 @@ class Replica:
         await self._line.turn(leader)
         self._servers.stand_by(self._stand_by, led=bool(leader))
 
-    async def settled(self, coordinator: Coordinator) -> asyncio.Future[LedgerError]:
-        """Removes the folders of terms that are over, once a coordinator has recovered.
-
-        Returns:
-            A future that is done when this coordinator no longer leads.
+    async def settle(self, coordinator: Coordinator) -> None:
+        """Removes the folders of terms that are over, once the coordinator of this one has recovered.
 
         Raises:
-            LedgerError: the lease is lost.
+            CoordinatorError: the lease is lost.
         """
         coordinator.metrics.show(lambda: leading(True))
-        await asyncio.to_thread(terms.sweep, self._shared, self._lease)
-        return self._reason
+        try:
+            await asyncio.to_thread(terms.sweep, self._shared, self._lease)
+        except LedgerError:
+            await self.expect_lease()
+            raise
 
     async def expect_lease(self) -> None:
         """Returns if this coordinator still leads.
@@ -136,7 +138,7 @@ class Replica:
             CoordinatorError: it does not.
         """
         try:
-            await asyncio.to_thread(self._lease.home)
+            await asyncio.to_thread(self._lease.expect)
         except LedgerError as error:
             raise CoordinatorError(
                 f"stopped, because this coordinator no longer leads: {error}. Everything that it acknowledged is safe. "

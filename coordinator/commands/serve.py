@@ -7,6 +7,7 @@ import signal
 import threading
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -56,9 +57,12 @@ async def _serve_until_signal(settings: Settings) -> int:
     by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
     secured = (settings.tls, settings.admin_tls, settings.admin_roles, by_token)
     servers = await Servers.start(settings.listen, settings.admin, *secured)
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as last, AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
-        replica = None if settings.replica is None else await Replica.start(settings, servers, stack)
+        replica = None
+        if settings.replica is not None:
+            replica = await Replica.start(settings, servers, stack)
+            last.callback(replica.release)
         if settings.metrics is not None:
             registry = lambda: _registry(opened, replica)  # noqa: E731 - made while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
@@ -73,9 +77,10 @@ async def _serve_until_signal(settings: Settings) -> int:
             opened.append(coordinator)
             await servers.serve(coordinator)
             service.begin()
-            over = [] if replica is None else [await replica.settled(coordinator)]
-            await _first(signals.get(), coordinator.failed(), *over)
-            if coordinator.failure is None and not any(end.done() for end in over):
+            if replica is not None:
+                await replica.settle(coordinator)
+            await _first(signals.get(), coordinator.failed(), *([] if replica is None else [replica.lost.wait()]))
+            if coordinator.failure is None and not (replica is not None and replica.lost.is_set()):
                 _log.info("draining; a second signal ends at once")
                 await _first(servers.drain(coordinator, settings.drain), signals.get())
             if replica is not None:
@@ -150,9 +155,16 @@ async def _opened(settings: Settings, replica: Replica | None, signals: asyncio.
 
 async def _open(settings: Settings, replica: Replica | None, stop: threading.Event) -> Coordinator:
     assert settings.state is not None  # checked
-    folder, database = settings.state, settings.database
-    if replica is not None:
-        folder, database = await replica.stand_by(stop), replica.database
+    if replica is None:
+        return await _open_on(settings, settings.state, settings.database, stop)
+    try:
+        return await _open_on(settings, await replica.stand_by(stop), replica.database, stop)
+    except CoordinatorError:
+        await replica.expect_lease()  # a leader that was stopped while it began finds the ledger in use
+        raise
+
+
+async def _open_on(settings: Settings, folder: Path, database: str | None, stop: threading.Event) -> Coordinator:
     return await Coordinator.open(
         folder,
         database=database,

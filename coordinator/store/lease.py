@@ -108,7 +108,7 @@ class Lease:
             return self._address
         return next((str(name) for (name,) in self._ask(_HOLDER, key=_KEY)), "")
 
-    def keep(self, lost: Callable[[LedgerError], None]) -> None:
+    def keep(self, lost: Callable[[], object]) -> None:
         """Gives signs of life from now on, on a thread of its own.
 
         Args:
@@ -116,14 +116,22 @@ class Lease:
         """
         threading.Thread(target=self._beat, args=(lost,), name="coordinator-lease", daemon=True).start()
 
-    def _beat(self, lost: Callable[[LedgerError], None]) -> None:
+    def _beat(self, lost: Callable[[], object]) -> None:
         while not self._over.wait(self._seconds / _BEATS):
             try:
-                self._ask(sa.text("SELECT 1"))
-            except LedgerError as error:
+                self.expect()
+            except LedgerError:
                 if not self._over.is_set():
-                    lost(error)
+                    lost()
                 return
+
+    def expect(self) -> None:
+        """Returns if this coordinator has the lease, and gives a sign of life.
+
+        Raises:
+            LedgerError: the lease is lost.
+        """
+        self._ask(sa.text("SELECT 1"))
 
     def end_former_terms(self) -> None:
         """Ends the sessions in which former leaders write. Each of their commits has then happened or never will.
