@@ -1,4 +1,4 @@
-"""One of several coordinators on a ledger: it stands by, and leads when no other one does."""
+"""The role of a coordinator: alone on its ledger, or one of several, which stands by and leads when no other does."""
 
 import asyncio
 import logging
@@ -7,6 +7,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
+
+from prometheus_client import CollectorRegistry
 
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
@@ -28,25 +30,61 @@ LOOK = 0.5
 """Seconds between two looks of a stand-by at who leads."""
 
 
-class Replica:
-    """The state of this coordinator among the others. Made by `start`; used on one event loop.
+Place = tuple[Path, str | None]
+"""A state folder, and the URL of its ledger; None: SQLite in the folder."""
+
+
+class Alone:
+    """A coordinator that shares its ledger with nobody, and so leads.
+
+    Args:
+        settings: are checked.
 
     Attributes:
-        metrics: of the time in which it stands by.
-        database: the URL of the ledger for the time in which it leads.
+        leads: this coordinator has been given the lease.
+        lost: set once it no longer leads.
+        registry: the metrics of the time in which it stands by.
+    """
+
+    leads: bool = True
+    registry: CollectorRegistry | None = None
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.state is not None  # checked
+        self._place = settings.state, settings.database
+        self.lost = asyncio.Event()
+
+    async def stand_by(self, stop: threading.Event) -> Place:
+        """Returns the place on which the coordinator is opened."""
+        return self._place
+
+    async def settle(self, coordinator: Coordinator) -> None:
+        """Does nothing."""
+
+    async def expect_lease(self) -> None:
+        """Returns."""
+
+    def release(self) -> None:
+        """Does nothing."""
+
+
+class Replica:
+    """The role of this coordinator among the others. Made by `start`; used on one event loop.
+
+    Attributes:
         lost: set once this coordinator no longer leads.
+        registry: the metrics of the time in which it stands by.
     """
 
     def __init__(self, settings: Settings, servers: Servers, lease: Lease) -> None:
         assert settings.state is not None  # checked
         self._shared, self._servers, self._lease = settings.state, servers, lease
         self._line = Line(settings.replica_tls)
-        self.metrics = Metrics()
-        self.metrics.show(lambda: leading(False))
-        limits, clock = settings.limits, time.time
-        devices, admin = (Limited(limits.fresh(), self.metrics, clock) for _ in range(2))
+        metrics, limits = Metrics(), settings.limits
+        metrics.show(lambda: leading(False))
+        self.registry: CollectorRegistry | None = metrics.registry
+        devices, admin = (Limited(limits.fresh(), metrics, time.time) for _ in range(2))
         self._stand_by = StandBy(Forwarding(methods.DEVICE, self._line, devices), Forwarding(ADMIN, self._line, admin))
-        self.database = lease.term_url
         self.lost = asyncio.Event()
 
     @classmethod
@@ -78,8 +116,8 @@ class Replica:
         """This coordinator has been given the lease."""
         return self._lease.leads
 
-    async def stand_by(self, stop: threading.Event) -> Path:
-        """Passes calls on until this coordinator leads, and returns the state folder of its term.
+    async def stand_by(self, stop: threading.Event) -> Place:
+        """Passes calls on until this coordinator leads, and returns the place of its term.
 
         Args:
             stop: ends the waiting once it is set.
@@ -88,29 +126,37 @@ class Replica:
             StoppedError: `stop` was set.
             CoordinatorError: the shared folder or the ledger cannot be used.
         """
+        doubt = ""
         while not self._lease.leads:
             await asyncio.sleep(LOOK)
             if stop.is_set():
                 raise StoppedError("the coordinator was stopped while it stood by")
             try:
                 await self._look()
+                doubt = ""
             except LedgerError as error:
                 await self._follow("")
-                _log.warning("it is not known who leads: %s", error)
-        await self._follow("")
-        loop = asyncio.get_running_loop()
-        self._lease.keep(lambda: loop.call_soon_threadsafe(self.lost.set))
-        folder = await asyncio.to_thread(terms.begin, self._shared, self._lease, REAL)
+                if not doubt:
+                    _log.warning("it is not known who leads: %s", error)
+                doubt = str(error)
+        try:
+            folder = await asyncio.to_thread(terms.begin, self._shared, self._lease, REAL)
+        except CoordinatorError:
+            await self.expect_lease()
+            raise
         _log.info("this coordinator leads, on %s", folder)
-        return folder
+        return folder, self._lease.term_url
 
     def release(self) -> None:
         """Gives the lease back, so that another coordinator leads at once."""
         self._lease.close()
 
     async def _look(self) -> None:
-        leader = await asyncio.to_thread(self._lease.seek)
-        await self._follow("" if self._lease.leads else leader)
+        leader, loop = await asyncio.to_thread(self._lease.seek), asyncio.get_running_loop()
+        if self._lease.leads:
+            self._lease.keep(lambda: loop.call_soon_threadsafe(self.lost.set))
+            leader = ""
+        await self._follow(leader)
 
     async def _follow(self, leader: str) -> None:
         if leader and leader != self._line.leader:

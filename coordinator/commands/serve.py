@@ -9,11 +9,9 @@ from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
 from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
-from coordinator.commands.replica import Replica
+from coordinator.commands.replica import Alone, Replica
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.unmasking import Unmasker
@@ -59,42 +57,36 @@ async def _serve_until_signal(settings: Settings) -> int:
     servers = await Servers.start(settings.listen, settings.admin, *secured)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
         stack.push_async_callback(servers.stop)
-        replica = None
-        if settings.replica is not None:
-            replica = await Replica.start(settings, servers, stack)
-            last.callback(replica.release)
+        role = await _role(settings, servers, stack)
+        last.callback(role.release)
         if settings.metrics is not None:
-            registry = lambda: _registry(opened, replica)  # noqa: E731 - made while starting
+            registry = lambda: opened[0].metrics.registry if opened else role.registry  # noqa: E731 - while starting
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
         service = _Service(settings, servers, await _web(settings, servers, stack), stack)
-        if replica is not None and not replica.leads:
+        if not role.leads:
             service.begin()
-        coordinator = await _opened(settings, replica, signals)
+        coordinator = await _opened(settings, role, signals)
         if coordinator is None:
             return 0
         async with coordinator:
             opened.append(coordinator)
             await servers.serve(coordinator)
             service.begin()
-            if replica is not None:
-                await replica.settle(coordinator)
-            await _first(signals.get(), coordinator.failed(), *([] if replica is None else [replica.lost.wait()]))
-            if coordinator.failure is None and not (replica is not None and replica.lost.is_set()):
+            await role.settle(coordinator)
+            await _first(signals.get(), coordinator.failed(), role.lost.wait())
+            if coordinator.failure is None and not role.lost.is_set():
                 _log.info("draining; a second signal ends at once")
                 await _first(servers.drain(coordinator, settings.drain), signals.get())
-            if replica is not None:
-                await replica.expect_lease()
+            await role.expect_lease()
             await stack.aclose()  # while the coordinator can still answer
         if coordinator.failure is not None:
             raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
     return 0
 
 
-def _registry(opened: list[Coordinator], replica: Replica | None) -> CollectorRegistry | None:
-    if opened:
-        return opened[0].metrics.registry
-    return None if replica is None else replica.metrics.registry
+async def _role(settings: Settings, servers: Servers, stack: AsyncExitStack) -> Alone | Replica:
+    return Alone(settings) if settings.replica is None else await Replica.start(settings, servers, stack)
 
 
 class _Service:
@@ -137,10 +129,10 @@ async def _web(settings: Settings, servers: Servers, stack: AsyncExitStack) -> s
     return server.address
 
 
-async def _opened(settings: Settings, replica: Replica | None, signals: asyncio.Queue[int]) -> Coordinator | None:
+async def _opened(settings: Settings, role: Alone | Replica, signals: asyncio.Queue[int]) -> Coordinator | None:
     """Opens the coordinator, which may have to stand by first; returns None if a signal came meanwhile."""
     stop = threading.Event()
-    opening = asyncio.ensure_future(_open(settings, replica, stop))
+    opening = asyncio.ensure_future(_open(settings, role, stop))
     ended = asyncio.ensure_future(signals.get())
     await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
@@ -153,14 +145,12 @@ async def _opened(settings: Settings, replica: Replica | None, signals: asyncio.
     return None
 
 
-async def _open(settings: Settings, replica: Replica | None, stop: threading.Event) -> Coordinator:
-    assert settings.state is not None  # checked
-    if replica is None:
-        return await _open_on(settings, settings.state, settings.database, stop)
+async def _open(settings: Settings, role: Alone | Replica, stop: threading.Event) -> Coordinator:
+    folder, database = await role.stand_by(stop)
     try:
-        return await _open_on(settings, await replica.stand_by(stop), replica.database, stop)
+        return await _open_on(settings, folder, database, stop)
     except CoordinatorError:
-        await replica.expect_lease()  # a leader that was stopped while it began finds the ledger in use
+        await role.expect_lease()  # a leader that was stopped while it began finds the ledger in use
         raise
 
 
