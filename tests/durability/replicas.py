@@ -76,9 +76,9 @@ class Replicas:
         return None
 
     def await_leader(self, other_than=None):
-        """Waits until one leads, and returns it."""
+        """Waits until one leads whose process is another one, and returns it."""
         end = time.monotonic() + _PATIENCE
-        while (leader := self.leader()) in (None, other_than):
+        while (leader := self.leader()) is None or leader.child is other_than:
             assert time.monotonic() < end, "nobody leads"
             self.supervise()
             time.sleep(_LOOK)
@@ -198,16 +198,17 @@ class Reaper:
         chosen = self._rng.choice(self._replicas.members) if leader is None or self._rng.random() < 0.33 else leader
         if not chosen.alive:
             return self._coordinator()
+        killed = chosen.child
         chosen.end(signal.SIGKILL)
         self.figures.kills["leader" if chosen is leader else "stand-by"] += 1
         if chosen is leader and self._rng.random() < 0.75:
-            self._time_takeover(chosen)
+            self._time_takeover(killed)
         self._replicas.supervise()
         return None
 
     def _time_takeover(self, former):
         began = time.monotonic()
-        self._replicas.await_leader(other_than=former if len(self._replicas.members) > 1 else None)
+        self._replicas.await_leader(other_than=former)
         self.figures.takeovers.append(time.monotonic() - began)
 
     def _database(self):
@@ -218,10 +219,11 @@ class Reaper:
     def _pause(self):
         """Stops the leader until another leads, and then lets it go on: it must end, and write nothing."""
         leader = self._replicas.await_leader()
-        leader.child.send_signal(signal.SIGSTOP)
-        self._time_takeover(leader)
+        stopped = leader.child
+        stopped.send_signal(signal.SIGSTOP)
+        self._time_takeover(stopped)
         time.sleep(self._rng.uniform(0, 0.5))
-        leader.child.send_signal(signal.SIGCONT)
-        assert leader.child.wait(_PATIENCE) == 1
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.wait(_PATIENCE) == 1
         assert "no longer leads" in leader.log.read_text()
         self.figures.kills["paused leader"] += 1
