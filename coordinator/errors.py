@@ -15,6 +15,7 @@
   + BenchError: a benchmark cannot be run here
   + CallError: a call to a coordinator failed (the command line, the dashboard)
   + SettingError: a setting of `serve` cannot be used
+  + ForwardedError, also a `StatusError`: the leader's answer to a call that a stand-by passed on
   + RefusalError, also a `StatusError`: the answer to a call
     - InvalidRequestError                 INVALID_ARGUMENT     a request that makes no sense
       . InvalidContributionError          INVALID_ARGUMENT     an upload that does not fit its task or its hash
@@ -124,6 +125,10 @@ class CallError(CoordinatorError):
 
 class SettingError(CoordinatorError):
     """A setting of `serve` is missing, unknown, of a wrong type, or contradicts another."""
+
+
+class ForwardedError(CoordinatorError, StatusError):
+    """The leader refused a call that this coordinator, a stand-by, passed on to it."""
 
 
 class RefusalError(CoordinatorError, StatusError):

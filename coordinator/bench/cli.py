@@ -1,4 +1,4 @@
-"""The commands `fedau2-coordinator bench uploads`, `bench slow-phones`, `bench siege` and `bench herd`."""
+"""The commands `fedau2-coordinator bench uploads`, `slow-phones`, `siege`, `replicas` and `herd`."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from coordinator.bench import herd, siege, slow_phones, uploads
+from coordinator.bench import herd, replicas, siege, slow_phones, uploads
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,9 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     )
     _add(commands.add_parser("slow-phones", help="measure check-ins beside a thousand slow uploads"), slow_phones)
     _add(commands.add_parser("siege", help="measure honest devices beside idle, stalled and wrong callers"), siege)
+    several = commands.add_parser("replicas", help="measure durable uploads to one, two and three coordinators")
+    several.add_argument("--database", required=True, metavar="URL", help="an empty database in PostgreSQL")
+    _add(several, replicas)
     _add(commands.add_parser("herd", help="simulate a day: how evenly devices come, and whether a round starves"), herd)
 
 
@@ -28,6 +31,7 @@ def _add(parser: argparse.ArgumentParser, bench: Any) -> None:  # noqa: ANN401 -
 
 
 def _run(args: argparse.Namespace) -> int:
-    report = asyncio.run(args.bench.measure(args.bench.QUICK if args.quick else args.bench.FULL))
+    more = {"database": args.database} if "database" in args else {}
+    report = asyncio.run(args.bench.measure(args.bench.QUICK if args.quick else args.bench.FULL, **more))
     print(json.dumps(asdict(report), indent=2) if args.json else args.bench.table(report))
     return 0

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import cycle, islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -66,7 +67,7 @@ class Turn:
     """The figures of one turn of calls to a server.
 
     Attributes:
-        cpu: microseconds of the server's CPU for one call, user and system.
+        cpu: microseconds of the servers' CPU for one call, user and system.
         rate: calls per second.
         median, p99: milliseconds from a call's start to its answer.
     """
@@ -86,12 +87,12 @@ class Crowd:
     """Devices that share work.
 
     Args:
-        server: the server that they call.
+        servers: the servers that they call, each device another one in turn.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._phones = [Phone(server.devices) for _ in range(IN_FLIGHT)]
+    def __init__(self, *servers: Server) -> None:
+        self._servers = servers
+        self._phones = [Phone(server.devices) for server in islice(cycle(servers), IN_FLIGHT)]
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,11 +112,14 @@ class Crowd:
                 results.append(await call(phone, item))
                 seconds.append(time.perf_counter() - begun)
 
-        cpu, start = self._server.cpu(), time.perf_counter()
+        cpu, start = self._cpu(), time.perf_counter()
         await asyncio.gather(*map(work, self._phones))
-        wall, cpu = time.perf_counter() - start, self._server.cpu() - cpu
+        wall, cpu = time.perf_counter() - start, self._cpu() - cpu
         median, p99 = (float(quantile) * 1e3 for quantile in np.quantile(seconds, (0.5, 0.99)))
         return Turn(cpu / len(results) * 1e6, len(results) / wall, median, p99), results
+
+    def _cpu(self) -> float:
+        return sum(server.cpu() for server in self._servers)
 
     async def check_in(self, population: str, count: int) -> tuple[Turn, list[bytes]]:
         """Makes `count` check-ins, and returns the assignments."""

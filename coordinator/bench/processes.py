@@ -17,7 +17,7 @@ from fedau2.v1.admin_pb2 import GetTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.wire import addresses
 
-_DISK = "/var/tmp"
+DISK = "/var/tmp"
 """Folder in which state folders are made. Files in it outlast a restart, so it is on a real disk."""
 
 _PATIENCE = 30
@@ -97,12 +97,14 @@ class CoordinatorServer(Server):
 
     Args:
         settings: more flags of the command.
+        folder: a state folder that several share; None: one of its own.
     """
 
-    def __init__(self, *settings: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=_DISK)
+    def __init__(self, *settings: str, folder: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=DISK)
         loopback = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-        super().__init__("coordinator", "serve", "--state", self._folder.name, *loopback, *settings)
+        state = str(folder or self._folder.name)
+        super().__init__("coordinator", "serve", "--state", state, *loopback, *settings)
         self._admin = grpc.insecure_channel(*addresses.channel(self._address("admin")))
         self._stub = AdminServiceStub(self._admin)
 

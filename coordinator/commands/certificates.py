@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _DAYS = 365
 _ROLES = "roles.toml"
+_REPLICAS = "replicas"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 Pair = tuple["EllipticCurvePrivateKey", "x509.Certificate"]
@@ -39,6 +40,11 @@ def add_certificates(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="host name or address of the coordinator; repeatable",
+    )
+    parser.add_argument(
+        "--replicas",
+        metavar="NAME",
+        help="any host name, for the certificate that several coordinators of one ledger show each other",
     )
     parser.add_argument(
         "--operator",
@@ -65,9 +71,9 @@ def _operator(text: str) -> tuple[str, str]:
 def _certificates(args: argparse.Namespace) -> int:
     if find_spec("cryptography") is None:
         raise SettingError("certificates are made by a package that is missing: pip install 'fedau2[signed]'")
-    if not args.host and not args.operator:
-        raise SettingError("name at least one --host or --operator")
-    for host in args.host:
+    if not args.host and not args.operator and not args.replicas:
+        raise SettingError("name at least one --host or --operator, or --replicas")
+    for host in (*args.host, *([args.replicas] if args.replicas else [])):
         _host(host)  # before anything is written
     names = [name for name, _ in args.operator]
     if len(set(names)) < len(names):
@@ -78,20 +84,28 @@ def _certificates(args: argparse.Namespace) -> int:
     authority = _authority(args.out)
     if args.host:
         _issue(authority, args.out / "coordinator", "coordinator", args.host)
+    if args.replicas:
+        _issue(authority, args.out / _REPLICAS, _REPLICAS, [args.replicas])
     for name, role in args.operator:
         _issue(authority, args.out / "operators" / name, name, [])
         _enter(args.out / _ROLES, name, role)
-    print("\n".join(_advice(args.out, bool(args.host), [name for name, _ in args.operator])))
+    print("\n".join(_advice(args.out, bool(args.host), bool(args.replicas), [name for name, _ in args.operator])))
     return 0
 
 
-def _advice(out: Path, coordinator: bool, names: list[str]) -> list[str]:
+def _advice(out: Path, coordinator: bool, replicas: bool, names: list[str]) -> list[str]:
     lines = [f"{out / AUTHORITY}: the authority; keep {out / KEY} where nobody else can read it"]
     if coordinator:
         own = out / "coordinator"
         lines.append(
             f"serve: --admin-tls-certificate {own / CERTIFICATE} --admin-tls-key {own / KEY} "
             f"--admin-tls-client-ca {out / AUTHORITY} --admin-roles {out / _ROLES}"
+        )
+    if replicas:
+        own = out / _REPLICAS
+        lines.append(
+            f"serve with --replica: --replica-tls-certificate {own / CERTIFICATE} --replica-tls-key {own / KEY} "
+            f"--replica-tls-client-ca {out / AUTHORITY}"
         )
     return lines + [f"{name}: --credentials {out / 'operators' / name}" for name in names]
 
@@ -130,7 +144,10 @@ def _issue(authority: Pair, folder: Path, name: str, hosts: list[str]) -> None:
 def _certificate(
     authority: Pair | None, key: "EllipticCurvePrivateKey", name: str, hosts: list[str]
 ) -> "x509.Certificate":
-    """Makes a certificate: of a server if it has hosts, of an authority if it has no authority, else of a client."""
+    """Makes a certificate: of a server if it has hosts, of an authority if it has no authority, else of a client.
+
+    That of several coordinators is one of both, because they call each other.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -145,8 +162,9 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
     )
     if authority is not None:
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        server, client = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+        purposes = [server, client] if name == _REPLICAS else [server if hosts else client]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
     return builder.sign(signer, SHA256())

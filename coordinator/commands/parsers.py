@@ -22,6 +22,14 @@ def seconds(text: str) -> float:
     return seconds
 
 
+def lease(text: str) -> float:
+    """From two seconds to an hour."""
+    seconds = float(text)
+    if not 2 <= seconds <= 3600:
+        raise ValueError(text)
+    return seconds
+
+
 def mebibytes(text: str) -> int:
     """At least 1."""
     mebibytes = int(text)

@@ -7,28 +7,27 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
+from coordinator.commands.replica import Alone, Replica
+from coordinator.commands.served import Served, web
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.unmasking import Unmasker
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.grpc import unmasker_client
-from coordinator.grpc.connections import Connections
 from coordinator.grpc.expiry import Expiry, ends
-from coordinator.grpc.handlers import Observe, unobserved
+from coordinator.grpc.handlers import unobserved
 from coordinator.grpc.server import Servers
-from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
 from fedau2 import logs
-from fedau2.wire import addresses
 
 if TYPE_CHECKING:
     from coordinator.telemetry.sending import Telemetry
@@ -62,25 +61,34 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 async def _serve_until_signal(settings: Settings) -> int:
-    signals, opened = _signals(), list[Coordinator]()
+    signals, opened, roles = _signals(), list[Coordinator](), list[Alone | Replica]()
     by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
     tls, admin_tls, unmasker_tls = settings.tls, settings.admin_tls, settings.unmasker_tls
-    registry = lambda: opened[0].metrics.registry if opened else None  # noqa: E731 - made while starting
+
+    def registry() -> CollectorRegistry | None:  # while it starts, there is none
+        return opened[0].metrics.registry if opened else roles[0].registry if roles else None
+
     telemetry = _telemetry(settings, registry)
     observe = unobserved if telemetry is None else telemetry.spans.call
     secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
     servers = await Servers.start(settings.listen, settings.admin, *secured)
     expiry = Expiry(ends(tls, admin_tls, unmasker_tls))
     process.on_hangup(expiry.look)
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as last, AsyncExitStack() as stack:
         if telemetry is not None:
             stack.push_async_callback(asyncio.to_thread, telemetry.close)
         stack.push_async_callback(servers.stop)
+        role = await _role(settings, servers, stack)
+        roles.append(role)
+        last.callback(role.release)
         if settings.metrics is not None:
             scrape = stack.enter_context(Scrape(settings.metrics, registry, lambda: servers.health))
             _log.info("metrics on %s", scrape.address)
-        web = await _web(settings, tls, observe, servers, stack)
-        coordinator = await _opened(settings, _unmasker(settings, unmasker_tls), signals)
+        served = Served(settings, servers, await web(settings, tls, observe, servers, stack), stack)
+        stack.callback(asyncio.create_task(expiry.watch()).cancel)
+        if not role.leads:
+            served.begin()
+        coordinator = await _opened(settings, role, unmasker_tls, signals)
         if coordinator is None:
             return 0
         async with coordinator:
@@ -88,18 +96,14 @@ async def _serve_until_signal(settings: Settings) -> int:
             coordinator.metrics.show(expiry.gauges)
             if telemetry is not None:
                 coordinator.metrics.followers.append(telemetry.spans.round)
-            stack.callback(asyncio.create_task(expiry.watch()).cancel)
             await servers.serve(coordinator)
-            print(f"serving devices on {servers.devices}", flush=True)
-            print(f"serving admin on {servers.admin}", flush=True)
-            if web is not None:
-                print(f"serving web on {web}", flush=True)
-            connections = _connections(settings, servers.devices, web, coordinator)
-            stack.callback(asyncio.create_task(connections.watch()).cancel)
-            await _first(signals.get(), coordinator.failed())
-            if coordinator.failure is None:
+            served.begin()
+            await role.settle(coordinator)
+            await _first(signals.get(), coordinator.failed(), role.lost.wait())
+            if coordinator.failure is None and not role.lost.is_set():
                 _log.info("draining; a second signal ends at once")
                 await _first(servers.drain(coordinator, settings.drain), signals.get())
+            await role.expect_lease()
             await stack.aclose()  # while the coordinator can still answer
         if coordinator.failure is not None:
             raise CoordinatorError(f"stopped, because writing failed: {coordinator.failure}")
@@ -115,43 +119,16 @@ def _telemetry(settings: Settings, registry: Callable[[], CollectorRegistry | No
     return Telemetry.to(settings.telemetry, registry)
 
 
-async def _web(
-    settings: Settings, tls: Tls | None, observe: Observe, servers: Servers, stack: AsyncExitStack
-) -> str | None:
-    """Serves devices in browsers until the stack is closed, and returns the address; None: nobody asked for it."""
-    if settings.web is None:
-        return None
-    from coordinator.web.server import WebServer  # here, because it needs the extra `web`
-
-    server = await WebServer.start(settings.web, servers.answers, settings.web_origin, tls, observe=observe)
-    stack.push_async_callback(server.stop)
-    return server.address
+async def _role(settings: Settings, servers: Servers, stack: AsyncExitStack) -> Alone | Replica:
+    return Alone(settings) if settings.replica is None else await Replica.start(settings, servers, stack)
 
 
-def _connections(settings: Settings, devices: str, web: str | None, coordinator: Coordinator) -> Connections:
-    served = [address for address in (devices, web) if address and addresses.unix_path(address) is None]
-    ports = {addresses.served(address)[1] for address in served}
-    turned_away = partial(coordinator.devices.limited.turned_away, "connections")
-    return Connections(ports, settings.address_connections, turned_away)
-
-
-async def _opened(settings: Settings, unmasker: Unmasker | None, signals: asyncio.Queue[int]) -> Coordinator | None:
-    """Opens the coordinator; returns None if a signal came while it recovered."""
-    assert settings.state is not None  # checked
+async def _opened(
+    settings: Settings, role: Alone | Replica, unmasker_tls: ClientTls | None, signals: asyncio.Queue[int]
+) -> Coordinator | None:
+    """Opens the coordinator, which may have to stand by first; returns None if a signal came meanwhile."""
     stop = threading.Event()
-    opening = asyncio.ensure_future(
-        Coordinator.open(
-            settings.state,
-            database=settings.database,
-            stop=stop,
-            audit=settings.audit,
-            upload_memory=settings.upload_memory,
-            keep_checkpoints=settings.keep_checkpoints,
-            unmasker=unmasker,
-            evidence=settings.evidence(),
-            limits=settings.limits,
-        )
-    )
+    opening = asyncio.ensure_future(_open(settings, role, _unmasker(settings, unmasker_tls), stop))
     ended = asyncio.ensure_future(signals.get())
     await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
@@ -162,6 +139,33 @@ async def _opened(settings: Settings, unmasker: Unmasker | None, signals: asynci
     with suppress(StoppedError):
         await (await opening).close()
     return None
+
+
+async def _open(
+    settings: Settings, role: Alone | Replica, unmasker: Unmasker | None, stop: threading.Event
+) -> Coordinator:
+    folder, database = await role.stand_by(stop)
+    try:
+        return await _open_on(settings, folder, database, unmasker, stop)
+    except CoordinatorError:
+        await role.expect_lease()  # a leader that was stopped while it began finds the ledger in use
+        raise
+
+
+async def _open_on(
+    settings: Settings, folder: Path, database: str | None, unmasker: Unmasker | None, stop: threading.Event
+) -> Coordinator:
+    return await Coordinator.open(
+        folder,
+        database=database,
+        stop=stop,
+        audit=settings.audit,
+        upload_memory=settings.upload_memory,
+        keep_checkpoints=settings.keep_checkpoints,
+        unmasker=unmasker,
+        evidence=settings.evidence(),
+        limits=settings.limits,
+    )
 
 
 def _unmasker(settings: Settings, tls: ClientTls | None) -> Unmasker | None:

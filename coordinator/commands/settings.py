@@ -23,6 +23,10 @@ def _of(parse: Callable[[str], Any], metavar: str, text: str) -> dict[str, Any]:
     return {"parse": parse, "metavar": metavar, "help": text}
 
 
+def _file(text: str) -> dict[str, Any]:
+    return _of(Path, "FILE", text)
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of `serve`. The metadata of a field says what it is for."""
@@ -38,10 +42,8 @@ class Settings:
     database: str | None = field(
         default=None, metadata=_of(str, "URL", "SQLAlchemy URL of the ledger; default: SQLite in the state folder")
     )
-    tls_certificate: Path | None = field(
-        default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the device address")
-    )
-    tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of the certificate"))
+    tls_certificate: Path | None = field(default=None, metadata=_file("PEM certificate chain of the device address"))
+    tls_key: Path | None = field(default=None, metadata=_file("PEM key of the certificate"))
     admissions: str | None = field(
         default=None,
         metadata=_of(
@@ -60,17 +62,14 @@ class Settings:
     )
     tls_client_ca: Path | None = field(
         default=None,
-        metadata=_of(
-            Path, "FILE", "PEM authorities that sign devices' certificates, which are then required; default: not asked"
-        ),
+        metadata=_file("PEM authorities that sign devices' certificates, which are then required; default: not asked"),
     )
     admin_tls_certificate: Path | None = field(
-        default=None, metadata=_of(Path, "FILE", "PEM certificate chain of the operators' address")
+        default=None, metadata=_file("PEM certificate chain of the operators' address")
     )
-    admin_tls_key: Path | None = field(default=None, metadata=_of(Path, "FILE", "PEM key of that certificate"))
+    admin_tls_key: Path | None = field(default=None, metadata=_file("PEM key of that certificate"))
     admin_tls_client_ca: Path | None = field(
-        default=None,
-        metadata=_of(Path, "FILE", "PEM authorities that sign operators' certificates, which are then required"),
+        default=None, metadata=_file("PEM authorities that sign operators' certificates, which are then required")
     )
     admin_roles: Path | None = field(
         default=None,
@@ -125,6 +124,27 @@ class Settings:
         metadata=_of(
             parsers.whole_limit, "MIB", "MiB of uploads that one network address may have under way; 0: any number"
         ),
+    )
+    replica: str | None = field(
+        default=None,
+        metadata=_of(
+            check_served,
+            "HOST:PORT",
+            "address for the other coordinators of the ledger, which share the folder state; default: none are there",
+        ),
+    )
+    replica_lease: float = field(
+        default=10.0,
+        metadata=_of(
+            parsers.lease, "SECONDS", "time after which a leader that the database does not hear is replaced, 2 or more"
+        ),
+    )
+    replica_tls_certificate: Path | None = field(
+        default=None, metadata=_file("PEM certificate chain that coordinators show each other")
+    )
+    replica_tls_key: Path | None = field(default=None, metadata=_file("PEM key of that certificate"))
+    replica_tls_client_ca: Path | None = field(
+        default=None, metadata=_file("PEM authorities that sign these certificates")
     )
     keep_checkpoints: int = field(
         default=kept_models.DEFAULT,
@@ -226,6 +246,11 @@ class Settings:
     def admin_tls(self) -> Tls | None:
         """The files for TLS on the operators' address; None: plaintext."""
         return self._tls("admin_tls")
+
+    @property
+    def replica_tls(self) -> Tls | None:
+        """The files that coordinators show each other; None: plaintext, which stays within this machine."""
+        return self._tls("replica_tls")
 
     def files(self, prefix: str) -> list[Path | None]:
         """Returns certificate, key and authorities of an address, by the beginning of the settings' names."""

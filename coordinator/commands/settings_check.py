@@ -3,6 +3,7 @@
 from itertools import combinations
 
 from coordinator import sockets
+from coordinator.commands.replica_check import check_replica
 from coordinator.commands.settings import Settings
 from coordinator.errors import SettingError
 from coordinator.grpc import operators, unmasker_client
@@ -17,7 +18,7 @@ def check(settings: Settings) -> Settings:
     """
     if settings.state is None:
         raise SettingError("state is not set: name the state folder, for example with --state DIR")
-    for prefix in ("tls", "admin_tls"):
+    for prefix in ("tls", "admin_tls", "replica_tls"):
         _check_files(settings, prefix)
     if settings.admin_roles is not None and settings.admin_tls_client_ca is None:
         raise SettingError("admin_roles names operators by their certificates: it needs admin_tls_client_ca")
@@ -27,7 +28,8 @@ def check(settings: Settings) -> Settings:
     _check_admissions(settings)
     _check_addresses(settings)
     _check_unmasker(settings)
-    for tls in (settings.tls, settings.admin_tls):
+    check_replica(settings)
+    for tls in (settings.tls, settings.admin_tls, settings.replica_tls):
         if tls is not None:
             tls.check()
     if settings.admin_roles is not None:
@@ -88,7 +90,7 @@ def _check_unmasker(settings: Settings) -> None:
 
 
 def _check_addresses(settings: Settings) -> None:
-    names = ("listen", "admin", "metrics", "web")
+    names = ("listen", "admin", "metrics", "web", "replica")
     served = {name: address for name in names if (address := getattr(settings, name))}
     for (name, address), (other, second) in combinations(served.items(), 2):
         if address == second and not address.endswith(":0"):

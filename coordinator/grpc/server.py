@@ -9,29 +9,25 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from coordinator import sockets
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.device_service import DeviceService
-from coordinator.engine.limited import Limited
-from coordinator.errors import CoordinatorError, StoppedError
+from coordinator.grpc.binding import bind
 from coordinator.grpc.callers import Callers
-from coordinator.grpc.gate import Gate
+from coordinator.grpc.door import Door, StandBy
 from coordinator.grpc.handlers import Answers, Observe, handlers, unobserved
 from coordinator.grpc.health import Health
 from coordinator.grpc.operators import ByToken, Operators
 from coordinator.grpc.parsing import Guard, Guarded
 from coordinator.grpc.status import Context
 from coordinator.grpc.tls import Tls
-from coordinator.model import pace
-from coordinator.store.operations_log import OperationsLog
 from fedau2.v1 import admin_pb2
-from fedau2.wire import addresses, methods
+from fedau2.wire import methods
 
 LARGEST = 2 * 1024 * 1024
 """Most bytes of a request: a chunk of 1 MiB, or a manifest."""
 
-_OPTIONS = (
+OPTIONS = (
     ("grpc.max_receive_message_length", LARGEST),
     ("grpc.so_reuseport", 0),  # a second coordinator on the same port must fail, not share it
     ("grpc.max_concurrent_streams", 256),  # of one connection
@@ -41,8 +37,10 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 60_000),  # a device that went away or sleeps in the middle of a call does not answer
     ("grpc.keepalive_timeout_ms", 20_000),
 )
+"""Options of every gRPC server of a coordinator."""
+
 _DEVICES_OPTIONS = (
-    *_OPTIONS,
+    *OPTIONS,
     ("grpc.max_connection_age_ms", 3_600_000),  # what is held open and not used ends some time
     ("grpc.max_connection_age_grace_ms", 3_600_000),  # the longest that calls under way may go on then
 )
@@ -59,33 +57,10 @@ GRACE = 5.0
 _STARTING = health_pb2.HealthCheckResponse.UNKNOWN
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _DRAINING = health_pb2.HealthCheckResponse.NOT_SERVING
+STANDING_BY = "standing by"
+"""Health of a coordinator that passes calls on to the leader."""
+
 _HEALTH = {_STARTING: "starting", _SERVING: "serving", _DRAINING: "draining"}
-
-
-class _Door:
-    """The way in to a coordinator, shut while it recovers."""
-
-    coordinator: Coordinator | None = None
-
-    def devices(self) -> DeviceService:
-        return self._opened().devices
-
-    def limited(self) -> Limited | None:
-        return None if self.coordinator is None else self.coordinator.devices.limited
-
-    def admin_limited(self) -> Limited | None:
-        return None if self.coordinator is None else self.coordinator.admin_limited
-
-    def admin(self) -> AdminService:
-        return self._opened().admin
-
-    def operations(self) -> OperationsLog:
-        return self._opened().operations
-
-    def _opened(self) -> Coordinator:
-        if self.coordinator is None:
-            raise StoppedError("the coordinator is starting; try again later", pace.STARTING.message())
-        return self.coordinator
 
 
 class Servers:
@@ -96,12 +71,13 @@ class Servers:
     Attributes:
         devices: address of DeviceService, with the actual port.
         admin: address of AdminService, with the actual port.
-        health: "starting", "serving" or "draining".
+        door: leads calls to the coordinator.
+        health: "starting", "serving", "standing by" or "draining".
         answers: gives the object that answers devices, for a server of another protocol.
     """
 
-    def __init__(self, door: _Door, devices: "_Server", admin: "_Server") -> None:
-        self._door = door
+    def __init__(self, door: Door, devices: "_Server", admin: "_Server") -> None:
+        self.door = door
         self.answers: Answers = door.devices
         self.health = "starting"
         self._servers = (devices, admin)
@@ -133,14 +109,14 @@ class Servers:
         Raises:
             CoordinatorError: an address cannot be served on, or the certificate cannot be used.
         """
-        door = _Door()
+        door = Door()
         certified = admin_tls is not None and admin_tls.client_authorities is not None
-        gate = Gate(Operators(certified=certified, roles=admin_roles, by_token=by_token), door.operations)
+        gate = door.gate(Operators(certified=certified, roles=admin_roles, by_token=by_token))
         guard, admin_guard = Guard(Callers(door.limited).passing), Guard(Callers(door.admin_limited).passing)
         device_handlers = handlers(methods.DEVICE, DeviceService, door.devices, guard, observe=observe)
         devices = _Server(methods.DEVICE, device_handlers, listen, _DEVICES_OPTIONS, guard, tls)
-        admin_handlers = handlers(ADMIN, AdminService, door.admin, admin_guard, gate.passing, observe)
-        operators = _Server(ADMIN, admin_handlers, admin, _OPTIONS, admin_guard, admin_tls)
+        admin_handlers = handlers(ADMIN, AdminService, door.admin, admin_guard, gate, observe)
+        operators = _Server(ADMIN, admin_handlers, admin, OPTIONS, admin_guard, admin_tls)
         servers = cls(door, devices, operators)
         servers._report(_STARTING)
         await asyncio.gather(devices.server.start(), operators.server.start())
@@ -148,8 +124,14 @@ class Servers:
 
     async def serve(self, coordinator: Coordinator) -> None:
         """Lets calls reach a coordinator."""
-        self._door.coordinator = coordinator
+        self.door.coordinator, self.door.stand_by = coordinator, None
         self._report(_SERVING)
+
+    def stand_by(self, stand_by: StandBy, led: bool) -> None:
+        """Lets a stand-by answer, until `serve`. It can as long as a leader is known."""
+        self.door.stand_by = stand_by
+        self._report(_SERVING if led else _STARTING)
+        self.health = STANDING_BY if led else self.health
 
     async def drain(self, coordinator: Coordinator, seconds: float) -> None:
         """Turns check-ins away, and waits for uploads that are under way, for at most so many seconds."""
@@ -205,17 +187,4 @@ class _Server:
             _Reflection(names),
             guarded,
         )
-        try:
-            self.address = self._bind(address, tls)
-        except (OSError, RuntimeError) as error:
-            raise CoordinatorError(f"cannot serve on {address}: {error}") from error
-
-    def _bind(self, address: str, tls: Tls | None) -> str:
-        if (path := addresses.unix_path(address)) is not None:
-            sockets.take(path)
-        target = addresses.target(address)
-        if tls is None:
-            port = self.server.add_insecure_port(target)
-        else:
-            port = self.server.add_secure_port(target, tls.credentials())
-        return address if path is not None else f"{address.rpartition(':')[0]}:{port}"
+        self.address = bind(self.server, address, tls)

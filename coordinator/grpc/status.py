@@ -5,14 +5,14 @@ from typing import Any, NoReturn
 
 import grpc
 
-from coordinator.errors import BusyError, UnprovenError
+from coordinator.errors import BusyError, ForwardedError, UnprovenError
 from fedau2.logs import Seldom
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 
 _log = logging.getLogger(__name__)
 
-_QUIET = (BusyError, UnprovenError)
-"""Refusals that anybody can have in any number. They are counted, and the log has no line for each."""
+_QUIET = (BusyError, ForwardedError, UnprovenError)
+"""Refusals without a line in the log: anybody can have them in any number, or the leader's log has the line."""
 
 REFUSED = Seldom()
 """Refused calls by the class of the error: anybody can have them in any number."""

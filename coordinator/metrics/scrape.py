@@ -19,6 +19,9 @@ from fedau2.wire import addresses
 
 _log = logging.getLogger(__name__)
 
+_READY = {"serving": 200, "standing by": 200}
+"""Statuses of `/healthz` while callers are answered."""
+
 
 class Scrape:
     """Serves metrics and health from a thread of its own.
@@ -26,7 +29,7 @@ class Scrape:
     Args:
         address: `host:port` or `unix:PATH`; port 0: any free port.
         registry: gives the metrics; None while the coordinator starts.
-        health: gives "starting", "serving" or "draining".
+        health: gives "starting", "serving", "standing by" or "draining".
 
     Attributes:
         address: the address with the actual port.
@@ -41,7 +44,7 @@ class Scrape:
         class Handler(_Handler):
             answers = {  # noqa: RUF012 - made anew for each server
                 "/metrics": lambda: (200, CONTENT_TYPE_LATEST, _scraped(registry())),
-                "/healthz": lambda: (200 if health() == "serving" else 503, "text/plain", f"{health()}\n".encode()),
+                "/healthz": lambda: (_READY.get(health(), 503), "text/plain", f"{health()}\n".encode()),
             }
 
         self._path = addresses.unix_path(address)

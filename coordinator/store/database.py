@@ -11,16 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from coordinator.errors import FolderLockedError, LedgerError
-from coordinator.store import wal
+from coordinator.errors import LedgerError
+from coordinator.store import postgresql, wal
 from coordinator.store.disk import Disk
 from coordinator.store.page_sums import PageSums
-
-_LOCK = 0x46454441
-"""Key of the advisory lock in PostgreSQL, which every coordinator uses."""
-
-_LOCK_TIMEOUT = "55P03"
-"""PostgreSQL's SQLSTATE lock_not_available."""
 
 _FULL = 4 * 2**20
 """Bytes of SQLite's write-ahead log at which it is emptied into the database."""
@@ -37,7 +31,7 @@ def parse(url: sa.URL | str) -> sa.URL:
     Raises:
         LedgerError: it is not a URL.
     """
-    with _failures():
+    with failures():
         return sa.make_url(url)
 
 
@@ -62,7 +56,7 @@ class Database:
 
     def __init__(self, url: sa.URL | str, disk: Disk) -> None:
         self._disk = disk
-        with _failures():
+        with failures():
             self._url = parse(url)
             self._file = file_of(self._url)
             self._sums = None if self._file is None else PageSums(self._file, disk)
@@ -79,7 +73,7 @@ class Database:
             LedgerError: the database failed.
         """
         if self._file is not None and self._sums is not None and self._engine is self._reader:
-            with _failures():
+            with failures():
                 if not self._sums.sealed:
                     self._reader.dispose()
                     _make(self._file)
@@ -106,7 +100,7 @@ class Database:
         Raises:
             LedgerError: the database failed, or the connection was lost.
         """
-        with _failures(), self._engine.connect() as connection:
+        with failures(), self._engine.connect() as connection:
             yield connection
             self._disk.commit(connection)
         if self._file is not None and wal.path_of(self._file).stat().st_size > _FULL:
@@ -121,7 +115,7 @@ class Database:
         """
         if self._sums is not None:
             self._sums.seal()
-            with _failures(), self._engine.connect() as connection:
+            with failures(), self._engine.connect() as connection:
                 # Not through SQLAlchemy, which would begin a transaction.
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -132,7 +126,7 @@ class Database:
         Raises:
             LedgerError: the database failed, or the connection was lost.
         """
-        with _failures(), self._engine.connect() as connection:
+        with failures(), self._engine.connect() as connection:
             yield connection
 
     def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
@@ -211,32 +205,19 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-def _set_up_postgresql(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
-    try:
-        # The session of a killed coordinator ends as soon as the server notices; that of a running one does not end.
-        connection.execute("SET lock_timeout = '3s'")
-        connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
-    except Exception as error:
-        if getattr(error, "sqlstate", None) != _LOCK_TIMEOUT:
-            raise
-        raise FolderLockedError(
-            "the ledger is used by another coordinator; give each a database of its own, or end the session that "
-            "holds the advisory lock (pg_locks, pg_terminate_backend)"
-        ) from error
-    connection.execute("RESET lock_timeout")
-    off = "current_setting('synchronous_commit') = 'off'"
-    connection.execute(f"SELECT set_config('synchronous_commit', 'on', false) WHERE {off}")
-    connection.commit()
-
-
 _SETTINGS: dict[str, Callable[[Any, object], None]] = {
     "sqlite": _set_up_sqlite,
-    "postgresql": _set_up_postgresql,
+    "postgresql": postgresql.set_up,
 }
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def failures() -> Iterator[None]:
+    """Runs a block that uses a database.
+
+    Raises:
+        LedgerError: the database failed.
+    """
     try:
         yield
     except ImportError as error:

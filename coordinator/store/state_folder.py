@@ -5,7 +5,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -155,9 +155,11 @@ class StateFolder:
             LedgerError: they do not belong together, or the ledger has lost transactions; nothing was changed.
         """
         self.check(ledger)
-        witness = self.witness(disk)
-        witness.begin(ledger.commits)
-        ledger.prepare(ledger.folder or self.id or self._new_id(disk), witness)
+        with ExitStack() as stack:
+            witness = stack.enter_context(closing(self.witness(disk)))
+            witness.begin(ledger.commits)
+            ledger.prepare(ledger.folder or self.id or self.name(secrets.token_hex(16), disk), witness)
+            stack.pop_all()
         return witness
 
     def check(self, ledger: Ledger) -> None:
@@ -190,8 +192,8 @@ class StateFolder:
                 f"{f'id {self.id}' if self.id else 'no id'}: give --state and --database that belong together"
             )
 
-    def _new_id(self, disk: Disk) -> str:
-        name = secrets.token_hex(16)
+    def name(self, name: str, disk: Disk) -> str:
+        """Gives the folder its id, which is returned."""
         disk.write_file(self._id_file, f"{name}\n".encode())
         return name
 

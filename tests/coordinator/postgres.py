@@ -4,8 +4,10 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,22 +33,51 @@ def postgres():
 @contextmanager
 def _server():
     with tempfile.TemporaryDirectory(prefix="fedau2-postgres-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        data, options = folder / "data", f"-k {folder} -c listen_addresses=''"
-        user = None
-        if os.geteuid() == 0:
-            user = next(user for user in _USERS if _is_user(user))
-            os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-
-        def run(*command):
-            subprocess.run(command, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-
-        run("initdb", "-D", str(data), "-U", "fedau2", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync")
-        run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "server.log"), "-o", options, "start")
+        server = Server(Path(name))
+        server.start()
         try:
-            yield sa.URL.create("postgresql", "fedau2", database="postgres", query={"host": str(folder)})
+            yield server.url
         finally:
-            run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+            server.stop()
+
+
+class Server:
+    """A server in a folder, reached by a socket there."""
+
+    def __init__(self, folder):
+        self._folder, self._data, self._user = folder, folder / "data", None
+        if os.geteuid() == 0:
+            self._user = next(user for user in _USERS if _is_user(user))
+            os.chown(folder, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
+        self.url = sa.URL.create("postgresql", "fedau2", database="postgres", query={"host": str(folder)})
+        settings = ("-U", "fedau2", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync")
+        self._run("initdb", "-D", str(self._data), *settings)
+
+    def start(self):
+        """Starts it, and waits until it answers."""
+        options = f"-k {self._folder} -c listen_addresses=''"
+        self._control("-l", str(self._folder / "server.log"), "-o", options, "start")
+
+    def stop(self):
+        """Ends it."""
+        self._control("-m", "immediate", "stop")
+
+    def kill(self):
+        """Ends its first process by SIGKILL, and waits until all others have noticed."""
+        children = f"/proc/{self._pid()}/task/{self._pid()}/children"
+        family = [self._pid(), *map(int, Path(children).read_text().split())]
+        os.kill(family[0], signal.SIGKILL)
+        while any(Path(f"/proc/{pid}").exists() for pid in family):
+            time.sleep(0.01)
+
+    def _pid(self):
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def _control(self, *options):
+        self._run("pg_ctl", "-D", str(self._data), "-w", *options)
+
+    def _run(self, *command):
+        subprocess.run(command, check=True, user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL)
 
 
 def _is_user(name):

@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.optimizers import server_step
 from fedau2.v1 import admin_pb2
@@ -158,3 +160,20 @@ def books(state: Path):
         with closing(sqlite3.connect(Path(folder) / "ledger.sqlite")) as database:
             database.execute("PRAGMA synchronous = OFF")
             yield Books(database)
+
+
+class _Postgres:
+    """A connection to PostgreSQL that takes queries as SQLite does."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def execute(self, query, values):
+        return self._connection.execute(query.replace("?", "%s"), values)
+
+
+@contextmanager
+def postgres_books(url):
+    """The ledger in a database of PostgreSQL, in use or not."""
+    with psycopg.connect(url) as connection:
+        yield Books(_Postgres(connection))

@@ -131,6 +131,14 @@ class Recorder:
         os.write(self._journal, json.dumps(line).encode() + b"\n")
 
 
+def balanced(address):
+    """An address with several hosts, with these in an order drawn anew: the first that answers is called."""
+    if not address.startswith("ipv4:"):
+        return address
+    hosts = address.removeprefix("ipv4:").split(",")
+    return f"ipv4:{','.join(random.sample(hosts, len(hosts)))}"
+
+
 class Worker:
     """One process's share of the devices. All that it knows when it starts again is in their state folders."""
 
@@ -171,7 +179,7 @@ class Worker:
 
     async def _round(self):
         options = [("grpc.use_local_subchannel_pool", 1)]
-        async with grpc.aio.insecure_channel(self._admin_address, options) as channel:
+        async with grpc.aio.insecure_channel(balanced(self._admin_address), options) as channel:
             stub = admin_pb2_grpc.AdminServiceStub(channel)
             with suppress(grpc.aio.AioRpcError):
                 return (await stub.GetTask(admin_pb2.GetTaskRequest(task_id=self._task_id), timeout=10)).round
@@ -186,7 +194,7 @@ class Worker:
     async def _session(self, device, gives_up=lambda: False) -> Outcome | None:
         """How one session ended; None: the coordinator did not answer."""
         # A transport for each session, as `FedClient.sync` makes one: no session waits for another's broken connection.
-        async with AioGrpcTransport(self._devices_address) as transport:
+        async with AioGrpcTransport(balanced(self._devices_address)) as transport:
             recorder = Recorder(transport, self._fleet, device, self._journal, gives_up)
             with suppress(TransportError):
                 return await drive_async(session(self._store(device), self._engine, POPULATION, "0.1.0"), recorder)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.bench import slow_phones, uploads
+from coordinator.bench import replicas, slow_phones, uploads
 from coordinator.bench.processes import Child, CoordinatorServer
 from coordinator.bench.workload import PAPER, SMALL
 from coordinator.cli import main
@@ -25,6 +25,13 @@ def test_uploads_are_compared(monkeypatch, capsys):
         assert [len(each[kind]) for kind in ("check_ins", "durable", "bare")] == [1, 1, 1]
         assert all(0 < turn["median"] <= turn["p99"] for turn in (*each["durable"], *each["bare"]))
     assert list(report["memory"]) == ["2", "5"]
+
+
+def test_several_coordinators_are_compared(monkeypatch, capsys, postgres_url):
+    monkeypatch.setattr(replicas, "QUICK", replicas.Effort(turns=1, uploads=((SMALL, 5),)))
+    assert main(["bench", "replicas", "--quick", "--database", postgres_url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:10].strip() for line in lines[2:]] == ["20 KB", "SQLite", "1 on Postg", "2 on Postg", "3 on Postg"]
 
 
 def test_slow_phones_are_all_heard(monkeypatch, capsys):

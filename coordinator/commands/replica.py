@@ -1,0 +1,197 @@
+"""The role of a coordinator: alone on its ledger, or one of several, which stands by and leads when no other does."""
+
+import asyncio
+import logging
+import threading
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+from prometheus_client import CollectorRegistry
+
+from coordinator.commands.settings import Settings
+from coordinator.engine.coordinator import Coordinator
+from coordinator.engine.limited import Limited
+from coordinator.errors import CoordinatorError, LedgerError, StoppedError
+from coordinator.grpc.door import StandBy
+from coordinator.grpc.forwarding import Forwarding, Line
+from coordinator.grpc.peers import Peers
+from coordinator.grpc.server import ADMIN, GRACE, Servers
+from coordinator.metrics.metrics import Gauges, Metrics
+from coordinator.store import terms
+from coordinator.store.disk import REAL
+from coordinator.store.lease import Lease
+from fedau2.wire import methods
+
+_log = logging.getLogger(__name__)
+
+LOOK = 0.5
+"""Seconds between two looks of a stand-by at who leads."""
+
+
+Place = tuple[Path, str | None]
+"""A state folder, and the URL of its ledger; None: SQLite in the folder."""
+
+
+class Alone:
+    """A coordinator that shares its ledger with nobody, and so leads.
+
+    Args:
+        settings: are checked.
+
+    Attributes:
+        leads: this coordinator has been given the lease.
+        lost: set once it no longer leads.
+        registry: the metrics of the time in which it stands by.
+    """
+
+    leads: bool = True
+    registry: CollectorRegistry | None = None
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.state is not None  # checked
+        self._place = settings.state, settings.database
+        self.lost = asyncio.Event()
+
+    async def stand_by(self, stop: threading.Event) -> Place:
+        """Returns the place on which the coordinator is opened."""
+        return self._place
+
+    async def settle(self, coordinator: Coordinator) -> None:
+        """Does nothing."""
+
+    async def expect_lease(self) -> None:
+        """Returns."""
+
+    def release(self) -> None:
+        """Does nothing."""
+
+
+class Replica:
+    """The role of this coordinator among the others. Made by `start`; used on one event loop.
+
+    Attributes:
+        lost: set once this coordinator no longer leads.
+        registry: the metrics of the time in which it stands by.
+    """
+
+    def __init__(self, settings: Settings, servers: Servers, lease: Lease) -> None:
+        assert settings.state is not None  # checked
+        self._shared, self._servers, self._lease = settings.state, servers, lease
+        self._line = Line(settings.replica_tls)
+        metrics, limits = Metrics(), settings.limits
+        metrics.show(lambda: leading(False))
+        self.registry: CollectorRegistry | None = metrics.registry
+        devices, admin = (Limited(limits.fresh(), metrics, time.time) for _ in range(2))
+        self._stand_by = StandBy(Forwarding(methods.DEVICE, self._line, devices), Forwarding(ADMIN, self._line, admin))
+        self.lost = asyncio.Event()
+
+    @classmethod
+    async def start(cls, settings: Settings, servers: Servers, stack: AsyncExitStack) -> Self:
+        """Begins to serve the other coordinators, and to stand by.
+
+        Args:
+            settings: are checked.
+            servers: answer devices and operators.
+            stack: ends everything when it is closed.
+
+        Raises:
+            CoordinatorError: the address cannot be served on, or the ledger cannot be used.
+        """
+        assert settings.replica is not None  # checked, as is the next
+        assert settings.database is not None
+        peers = Peers(servers.door.led, settings.replica, settings.replica_tls)
+        await peers.server.start()
+        stack.push_async_callback(peers.server.stop, GRACE)
+        lease = Lease(settings.database, peers.address, settings.replica_lease)
+        replica = cls(settings, servers, lease)
+        stack.push_async_callback(replica._line.close)
+        await replica._look()  # a ledger that cannot be used is an error at the start, and not later
+        _log.info("other coordinators reach this one on %s", peers.address)
+        return replica
+
+    @property
+    def leads(self) -> bool:
+        """This coordinator has been given the lease."""
+        return self._lease.leads
+
+    async def stand_by(self, stop: threading.Event) -> Place:
+        """Passes calls on until this coordinator leads, and returns the place of its term.
+
+        Args:
+            stop: ends the waiting once it is set.
+
+        Raises:
+            StoppedError: `stop` was set.
+            CoordinatorError: the shared folder or the ledger cannot be used.
+        """
+        doubt = ""
+        while not self._lease.leads:
+            await asyncio.sleep(LOOK)
+            if stop.is_set():
+                raise StoppedError("the coordinator was stopped while it stood by")
+            try:
+                await self._look()
+                doubt = ""
+            except LedgerError as error:
+                await self._follow("")
+                if not doubt:
+                    _log.warning("it is not known who leads: %s", error)
+                doubt = str(error)
+        try:
+            folder = await asyncio.to_thread(terms.begin, self._shared, self._lease, REAL)
+        except CoordinatorError:
+            await self.expect_lease()
+            raise
+        _log.info("this coordinator leads, on %s", folder)
+        return folder, self._lease.term_url
+
+    def release(self) -> None:
+        """Gives the lease back, so that another coordinator leads at once."""
+        self._lease.close()
+
+    async def _look(self) -> None:
+        leader, loop = await asyncio.to_thread(self._lease.seek), asyncio.get_running_loop()
+        if self._lease.leads:
+            self._lease.keep(lambda: loop.call_soon_threadsafe(self.lost.set))
+            leader = ""
+        await self._follow(leader)
+
+    async def _follow(self, leader: str) -> None:
+        if leader and leader != self._line.leader:
+            _log.info("standing by; the leader is on %s", leader)
+        await self._line.turn(leader)
+        self._servers.stand_by(self._stand_by, led=bool(leader))
+
+    async def settle(self, coordinator: Coordinator) -> None:
+        """Removes the folders of terms that are over, once the coordinator of this one has recovered.
+
+        Raises:
+            CoordinatorError: the lease is lost.
+        """
+        coordinator.metrics.show(lambda: leading(True))
+        try:
+            await asyncio.to_thread(terms.sweep, self._shared, self._lease)
+        except LedgerError:
+            await self.expect_lease()
+            raise
+
+    async def expect_lease(self) -> None:
+        """Returns if this coordinator still leads.
+
+        Raises:
+            CoordinatorError: it does not.
+        """
+        try:
+            await asyncio.to_thread(self._lease.expect)
+        except LedgerError as error:
+            raise CoordinatorError(
+                f"stopped, because this coordinator no longer leads: {error}. Everything that it acknowledged is safe. "
+                "Start it again, and it stands by"
+            ) from error
+
+
+def leading(leads: bool) -> Gauges:
+    """Yields the gauge that distinguishes the leader from the others."""
+    yield "fedau2_leading", "1: this coordinator leads; 0: it stands by.", float(leads), {}

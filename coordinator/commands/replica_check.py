@@ -1,0 +1,64 @@
+"""The check of the settings of several coordinators on one ledger."""
+
+from ipaddress import ip_address
+
+from coordinator.commands.settings import Settings
+from coordinator.errors import LedgerError, SettingError
+from coordinator.grpc import peer_tls
+from coordinator.store import database
+from coordinator.store.lease import LONGEST_ADDRESS
+from fedau2.wire import addresses
+
+
+def check_replica(settings: Settings) -> None:
+    """Returns if the settings of several coordinators can be used together.
+
+    Raises:
+        SettingError: one is missing, or two contradict each other.
+    """
+    if settings.replica is None:
+        if any(settings.files("replica_tls")):
+            raise SettingError("the settings replica_tls_* need replica")
+        return
+    _check_ledger(settings.database)
+    _check_address(settings.replica)
+    if settings.audit is not None:
+        raise SettingError("audit records the contributions to one coordinator, and replica is for several: unset one")
+    if settings.replica_tls is None:
+        if not addresses.is_loopback(settings.replica):
+            raise SettingError(
+                f"replica is {settings.replica}, which is not a loopback address: coordinators must show certificates "
+                "there, so it needs replica_tls_certificate, replica_tls_key and replica_tls_client_ca"
+            )
+        return
+    if settings.replica_tls_client_ca is None:
+        raise SettingError(
+            "replica_tls_certificate is for coordinators that know each other: set replica_tls_client_ca"
+        )
+    peer_tls.check(settings.replica_tls)
+
+
+def _check_ledger(url: str | None) -> None:
+    try:
+        shared = url is not None and database.parse(url).get_backend_name() == "postgresql"
+    except LedgerError as error:
+        raise SettingError(f"database is not a URL: {error}") from error
+    if not shared:
+        raise SettingError(
+            "replica needs a ledger that several coordinators can share: set database to one in PostgreSQL. A ledger "
+            "in SQLite has one coordinator"
+        )
+
+
+def _check_address(address: str) -> None:
+    if len(address.encode()) > LONGEST_ADDRESS:
+        raise SettingError(f"replica is {address}: it may have {LONGEST_ADDRESS} bytes; write an IP address")
+    if addresses.unix_path(address) is not None:
+        return
+    host, _ = addresses.served(address)
+    try:
+        unspecified = ip_address(host).is_unspecified
+    except ValueError:
+        return
+    if unspecified:
+        raise SettingError(f"replica is {address}, which others cannot call: name the address of this machine")

@@ -1,0 +1,39 @@
+"""The sessions of a ledger in PostgreSQL: the lock that keeps others from writing, and commits that last."""
+
+from typing import Any
+
+from coordinator.errors import FolderLockedError
+
+_LOCK = 0x46454441
+"""Key of the advisory lock in PostgreSQL, which every coordinator uses."""
+
+_LOCK_TIMEOUT = "55P03"
+"""PostgreSQL's SQLSTATE lock_not_available."""
+
+
+def set_up(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection
+    """Prepares a new session: it holds the lock of the ledger, and its commits last.
+
+    Raises:
+        FolderLockedError: another coordinator uses the ledger.
+    """
+    try:
+        # The session of a killed coordinator ends as soon as the server notices; that of a running one does not end.
+        connection.execute("SET lock_timeout = '3s'")
+        connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
+    except Exception as error:
+        if getattr(error, "sqlstate", None) != _LOCK_TIMEOUT:
+            raise
+        raise FolderLockedError(
+            "the ledger is used by another coordinator; give each a database of its own, or end the session that "
+            "holds the advisory lock (pg_locks, pg_terminate_backend)"
+        ) from error
+    connection.execute("RESET lock_timeout")
+    make_durable(connection)
+    connection.commit()
+
+
+def make_durable(connection: Any) -> None:  # noqa: ANN401 - a DB-API connection
+    """Has the commits of a session of PostgreSQL last, whatever the server's settings say."""
+    off = "current_setting('synchronous_commit') = 'off'"
+    connection.execute(f"SELECT set_config('synchronous_commit', 'on', false) WHERE {off}")

@@ -1,0 +1,121 @@
+"""The folder of a term: the time in which one coordinator leads on a ledger that several share.
+
+A leader that was stopped and goes on does not know that its term is over, and no file system keeps it from writing. So
+each term has a state folder of its own, whose name was never used before. It begins with links to the files of the
+folder before it. Then one transaction of the lease's session lets the ledger belong to it. A former leader then
+writes and removes in a folder that nobody reads.
+"""
+
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from coordinator.errors import FolderError, LedgerError
+from coordinator.store.disk import Disk
+from coordinator.store.lease import Lease
+from coordinator.store.ledger import Ledger
+from coordinator.store.migrations import NEW, WITNESSED
+from coordinator.store.state_folder import StateFolder
+
+_NAME = re.compile(r"[0-9a-f]{32}")
+
+_MADE_ANEW = ("id", "lock", "witness", "operations.log")
+"""Parts of a state folder that are written in place. A link to them would let a former leader change them."""
+
+
+def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
+    """Begins a term: makes its state folder, and lets the ledger belong to it.
+
+    Args:
+        shared: the folder that all coordinators share.
+        lease: is held by this coordinator.
+        disk: carries out the writes.
+
+    Returns:
+        The state folder. The ledger is opened with `Lease.term_url`.
+
+    Raises:
+        FolderError: the shared folder cannot be used.
+        FolderLockedError: a coordinator that shares with nobody uses the ledger.
+        LedgerError: the ledger cannot be used, has lost transactions or does not belong here, or the lease is lost.
+    """
+    lease.end_former_terms()
+    with closing(Ledger(lease.term_url)) as ledger:  # it keeps the ledger's lock, until the ledger has moved
+        if NEW < ledger.version < WITNESSED:
+            raise LedgerError("the ledger is of an old version: start one coordinator without `replica` on it first")
+        if ledger.folder is not None:
+            sweep(shared, lease)
+        try:
+            return _begin(shared, lease, ledger, disk)
+        except OSError as error:
+            raise FolderError(
+                f"the shared folder cannot be used: {error}; it must be a folder that this user may read and write, "
+                "on a file system with hard links and free space"
+            ) from error
+
+
+def _begin(shared: Path, lease: Lease, ledger: Ledger, disk: Disk) -> Path:
+    folder = StateFolder(shared / secrets.token_hex(16))
+    disk.make_folder(folder.path)
+    if ledger.folder is not None:
+        before = _expected(shared, ledger.folder)
+        before.check(ledger)
+        _link(before.path, folder.path, disk)
+        folder.witness(disk).make(ledger.commits)
+        if before.operations.exists():
+            disk.write_file(folder.operations, before.operations.read_bytes())
+    folder.name(folder.path.name, disk)
+    if ledger.folder is not None:
+        lease.move(ledger.folder, folder.path.name, ledger.commits)
+    return folder.path
+
+
+def _expected(shared: Path, name: str) -> StateFolder:
+    """Returns the folder that the ledger belongs to.
+
+    Raises:
+        LedgerError: it is not in the shared folder.
+    """
+    folder = StateFolder(shared / name)
+    if not folder.path.is_dir():
+        raise LedgerError(
+            f"the ledger belongs to the state folder with id {name}, and {folder.path} is not there: give --state and "
+            "--database that belong together. The folder of a coordinator that was alone is moved there"
+        )
+    return folder
+
+
+def _link(before: Path, after: Path, disk: Disk) -> None:
+    """Links all files that are never written in place. A file that its leader removes meanwhile is not needed."""
+    for path in sorted(before.rglob("*")):
+        target = after / path.relative_to(before)
+        if path.is_dir():
+            disk.make_folder(target)
+        elif path.name not in _MADE_ANEW:
+            with suppress(FileNotFoundError):
+                target.hardlink_to(path)
+    for path in (after, *after.rglob("*/")):
+        disk.sync_folder(path)
+
+
+def sweep(shared: Path, lease: Lease) -> None:
+    """Removes the folders of terms that are over.
+
+    A folder is listed before the ledger is asked to which one it belongs. As long as the lease answers, all others of
+    the list are of the past: those of later terms are made later.
+
+    Raises:
+        LedgerError: the lease is lost. Nothing was removed.
+    """
+    listed = list(_folders(shared))
+    home = lease.home()
+    for path in listed:
+        if path.name != home:
+            shutil.rmtree(path, ignore_errors=True)  # a former leader may be writing there
+
+
+def _folders(shared: Path) -> Iterator[Path]:
+    return (path for path in shared.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())

@@ -1,0 +1,157 @@
+"""Coordinators that share a ledger, as processes: one leads, and another goes on when it is killed or stopped."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+
+import pytest
+
+from coordinator.cli import main
+from fedau2.wire.status import Status, StatusError
+from tests.coordinator import conftest as tools
+
+LEASE = "2"
+
+
+@contextmanager
+def replica(folder, url, name):
+    """A coordinator, which is killed at the end unless it has ended."""
+    options = ("--database", url, "--replica", "127.0.0.1:0", "--replica-lease", LEASE)
+    process = tools.Process(folder / "shared", *options, "--metrics", f"unix:{folder / name}")
+    try:
+        yield process
+    finally:
+        if not process.child.stdout.closed:
+            process.end(process.child.kill)
+
+
+async def patiently(call):
+    """What a device does: it comes again until it is answered."""
+    while True:
+        try:
+            return await call()
+        except StatusError as error:
+            if error.status is not Status.UNAVAILABLE:
+                raise
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def labs(*processes):
+    async with tools.connect(processes[0].devices, processes[0].admin) as first:
+        if not processes[1:]:
+            yield [first]
+            return
+        async with labs(*processes[1:]) as others:
+            yield [first, *others]
+
+
+def leading(folder, name):
+    """The gauge, and the words of the health."""
+    answers = []
+    for path in ("/metrics", "/healthz"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(folder / name))
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            answers.append(b"".join(iter(lambda: connection.recv(65536), b"")).decode())
+    (gauge,) = [line for line in answers[0].splitlines() if line.startswith("fedau2_leading ")]
+    return float(gauge.split()[1]), answers[1].splitlines()[0].split()[1], answers[1].splitlines()[-1]
+
+
+def test_whoever_is_killed_or_stopped_another_goes_on_to_the_same_bytes(tmp_path, postgres_url):
+    async def until_killed(one, two):
+        async with labs(one, two) as (first, second):
+            task_id = await second.create(tools.make_bundle(rounds=2))
+            lost = await first.assignment()
+            await second.contribute([0])
+            os.kill(one.child.pid, signal.SIGKILL)
+            await patiently(lambda: second.upload(lost, tools.make_contribution(1)))  # its lease is from before
+            return task_id
+
+    async def until_stopped(two, three, task_id):
+        async with labs(three) as (third,):
+            await patiently(lambda: third.contribute([2]))
+            await third.committed(task_id, 1)
+            await third.contribute([3])
+            assignment = await third.assignment()
+            os.kill(two.child.pid, signal.SIGSTOP)
+            await patiently(lambda: third.upload(assignment, tools.make_contribution(4)))
+            os.kill(two.child.pid, signal.SIGCONT)
+            await patiently(lambda: third.contribute([5]))
+            return (await third.committed(task_id, 2)).checkpoint.sha256
+
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(replica(tmp_path, postgres_url, name)) for name in ("one", "two"))
+        assert leading(tmp_path, "one") == (1.0, "200", "serving")
+        assert leading(tmp_path, "two") == (0.0, "200", "standing by")
+        task_id = asyncio.run(until_killed(one, two))
+        three = stack.enter_context(replica(tmp_path, postgres_url, "three"))
+        checkpoint = asyncio.run(until_stopped(two, three, task_id))
+        code, errors = two.end(lambda: None)
+        assert code == 1
+        assert "stopped, because this coordinator no longer leads" in errors
+        code, errors = three.end(three.child.terminate)
+        assert (code, "ERROR" in errors) == (0, False)
+    assert checkpoint == tools.expected_checkpoint([[0, 1, 2], [3, 4, 5]])
+    (term,) = (tmp_path / "shared").iterdir()
+    assert main(["doctor", "--state", str(term), "--database", postgres_url]) == 0
+
+
+def test_a_stand_by_ends_at_once_and_a_leader_hands_over(tmp_path, postgres_url):
+    with ExitStack() as stack:
+        one, two, three = (stack.enter_context(replica(tmp_path, postgres_url, name)) for name in ("1", "2", "3"))
+        assert two.end(two.child.terminate)[0] == 0
+        code, errors = one.end(one.child.terminate)
+        assert (code, "draining" in errors, "ERROR" in errors) == (0, True, False)
+
+        async def lead():
+            async with labs(three) as (lab,):
+                await patiently(lambda: lab.create())
+
+        asyncio.run(lead())
+        assert leading(tmp_path, "3")[0] == 1.0
+
+
+POSTGRES = ("--database", "postgresql://host/ledger")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--replica", "127.0.0.1:1"), "replica needs a ledger that several coordinators can share"),
+        (("--replica", "127.0.0.1:1", "--database", "sqlite:///x"), "A ledger in SQLite has one coordinator"),
+        (("--replica", "10.0.0.1:1", *POSTGRES), "coordinators must show certificates"),
+        (("--replica", "0.0.0.0:1", *POSTGRES), "which others cannot call"),
+        (("--replica", "[::]:1", *POSTGRES), "which others cannot call"),
+        (("--replica", f"{'x' * 70}.localhost:1", *POSTGRES), "it may have 63 bytes"),
+        (("--replica", "127.0.0.1:8643", *POSTGRES), "give each an address of its own"),
+        (("--replica", "127.0.0.1:1", *POSTGRES, "--audit", "/audit"), "unset one"),
+        (("--replica", "127.0.0.1:1", *POSTGRES, "--replica-lease", "1"), "replica_lease must be SECONDS"),
+        (("--replica-tls-certificate", "c.pem", "--replica-tls-key", "k.pem"), "replica_tls_\\* need replica"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named_before_anything_is_served(options, text, capsys):
+    assert main(["serve", "--check", "--state", "state", *options]) == 1
+    assert re.search(text, capsys.readouterr().err)
+
+
+def test_files_of_coordinators_are_tried_on_each_other(tmp_path, capsys):
+    def checked(folder, authority="pki"):
+        pem, options = tmp_path / "pki" / folder, ("--replica", "10.0.0.1:1", *POSTGRES)
+        files = ("--replica-tls-certificate", pem / "certificate.pem", "--replica-tls-key", pem / "key.pem")
+        ca = ("--replica-tls-client-ca", tmp_path / authority / "authority.pem")
+        return main(["serve", "--check", "--state", "state", *options, *map(str, (*files, *ca))])
+
+    names = ("--host", "fed.example.com", "--replicas", "coordinators.example")
+    assert main(["certificates", "--out", str(tmp_path / "pki"), *names]) == 0
+    assert main(["certificates", "--out", str(tmp_path / "other"), "--replicas", "coordinators.example"]) == 0
+    assert "--replica-tls-certificate" in capsys.readouterr().out
+    assert checked("replicas") == 0
+    capsys.readouterr()
+    assert checked("coordinator") == 1
+    assert "for servers and clients" in capsys.readouterr().err
+    assert checked("replicas", "other") == 1
+    assert "signed by replica_tls_client_ca" in capsys.readouterr().err
