@@ -193,6 +193,7 @@ class ClientCore:
             encrypted=not self.address.plaintext,
             checked=not self._trust.everybody,
             masked=self.store.identities.participations(model.task_id) if model else 0,
+            noises=self.store.identities.masked(),
         )
 
     def task(self) -> TaskManifest | None:
