@@ -133,7 +133,8 @@ class ClientCore:
         """
         engine, staged = self._made(), self.store.staged()
         unfit = None if staged and self._trust.sends(staged) else self._unfit()
-        session = self.syncs.session(engine, self._trust, unfit is not None, self.members, self._admittance)
+        members = self.members.needed_by(self.task())
+        session = self.syncs.session(engine, self._trust, unfit is not None, members, self._admittance)
         return session if unfit is None else _explained(session, unfit)
 
     def personalise(self, steps: int, limit: Timeout) -> Personalisation:
