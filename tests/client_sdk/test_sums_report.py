@@ -86,12 +86,12 @@ def test_without_noise_no_epsilon_is_claimed(bundle):
 def test_epsilon_is_never_below_that_of_all_contributions_to_all_tasks(earlier, count, most):
     policy = SecureSums(minimum=64, noise_multiplier=1.0, max_participations=most)
     noises = Counter(earlier) + Counter({1.0: count})
-    (values,) = (each.values for each in sums.statements(policy, count, noises) if each.code == "sums_epsilon")
+    made = {statement.code: statement.values for statement in sums.statements(policy, count, noises)}
     at_end = noises + Counter({1.0: max(0, most - count)})
-    for shown, counts in ((values["spent"], noises), (values["most"], at_end)):
+    for name, counts in (("spent", noises), ("most", at_end)):
         squares = sum(number / noise**2 for noise, number in counts.items())
         truth = privacy.epsilon(math.sqrt(squares), privacy.SERVED_DELTA)
-        assert truth - 1e-9 <= float(shown) < truth + 0.011
+        assert truth - 1e-9 <= float(made["sums_epsilon"][name]) < truth + 0.011
 
 
 def test_a_new_task_and_deleted_data_forget_nothing_that_sums_have_told(member, remote, bundle):
