@@ -31,7 +31,7 @@ test-slow: install
 	$(BIN)/python -m pytest -m slow
 
 kill-test: install
-	$(BIN)/python -m pytest -m slow tests/durability/test_kill.py tests/durability/test_hidden_kill.py
+	$(BIN)/python -m pytest -m slow tests/durability/test_kill.py tests/durability/test_hidden_kill.py tests/durability/test_masking_kill.py
 
 fuzz: install
 	$(BIN)/python -m pytest -m slow tests/durability/test_fuzz.py

@@ -133,7 +133,8 @@ class ClientCore:
         """
         engine, staged = self._made(), self.store.staged()
         unfit = None if staged and self._trust.sends(staged) else self._unfit()
-        session = self.syncs.session(engine, self._trust, unfit is not None, self.members, self._admittance)
+        members = self.members.needed_by(self.task())
+        session = self.syncs.session(engine, self._trust, unfit is not None, members, self._admittance)
         return session if unfit is None else _explained(session, unfit)
 
     def personalise(self, steps: int, limit: Timeout) -> Personalisation:
@@ -193,6 +194,7 @@ class ClientCore:
             encrypted=not self.address.plaintext,
             checked=not self._trust.everybody,
             masked=self.store.identities.participations(model.task_id) if model else 0,
+            noises=self.store.identities.masked(),
         )
 
     def task(self) -> TaskManifest | None:

@@ -18,6 +18,8 @@ class Enrolling:
     def enrol(self, kind: str = "open", evidence: "Evidence" = b"", timeout: float = 60.0) -> "tuple[Enrolment, ...]":
         """Gets a certificate from each unmasker, unless the device has one with half of its life left.
 
+        Where an unmasker fails, the others are asked all the same, and the first failure is raised at the end.
+
         Args:
             kind: "token" of the app's identity provider, "invitation", or "open" where an unmasker asks for nothing.
             evidence: the token or the code, or a function that returns it.

@@ -80,7 +80,8 @@ class Privacy:
         """Removes everything about the user from this device. The client is then as new, with another secret key.
 
         The model stays, because it is the same for everybody. The number of the last round with a contribution stays
-        too, so that no round counts this device twice. Data that has been uploaded cannot be taken back. Old bytes are
+        too, so that no round counts this device twice, and so does the number of masked contributions under each noise,
+        so that the report's epsilon is never too low. Data that has been uploaded cannot be taken back. Old bytes are
         overwritten in the files, but a file system or a flash drive may keep copies that no program reaches. If the
         process dies during the removal, the next opening completes it.
 

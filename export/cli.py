@@ -8,12 +8,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from export import bundle
 from export.errors import ExportError, ItemsError, TargetError
 from export.items import read_items
 from fedau2 import __version__, plugins, programs
 from fedau2.plugins import PluginError
+
+if TYPE_CHECKING:
+    from export.sums import Policy
 
 # PyTorch, ONNX and YAML are imported by the commands that need them.
 
@@ -131,13 +135,15 @@ def _bundle(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     if arguments.unmasker and not arguments.sums:
         arguments.refuse("--unmasker needs --sums: only sums are opened")
-    from export import signing
+    from export import signing, sums, unmaskers
 
     if arguments.key:
-        signing.private_key(arguments.key)  # its errors come before a bundle is built
+        signing.private_key(arguments.key)  # its errors come before a bundle is built, and so do those of the next two
+    policy = sums.read(arguments.sums) if arguments.sums else None
+    opened_by = [unmaskers.read(arguments.unmasker)] if arguments.unmasker else []
     built, lines = (_succeeding if arguments.ancestor else _new)(arguments)
-    if arguments.sums:
-        built, said = _hidden(built, arguments.sums, arguments.unmasker)
+    if policy is not None:
+        built, said = _hidden(built, policy, opened_by)
         lines += said
     bundle.write(built, arguments.out)
     if arguments.key:
@@ -175,15 +181,14 @@ def _new(arguments: argparse.Namespace) -> tuple[bundle.Bundle, list[str]]:
     return bundle.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
 
 
-def _hidden(built: bundle.Bundle, path: Path, unmasker: Path | None) -> tuple[bundle.Bundle, list[str]]:
+def _hidden(built: bundle.Bundle, policy: "Policy", opened_by: list[bytes]) -> tuple[bundle.Bundle, list[str]]:
     """Adds a policy of secure sums, and says how many devices share a row of a sum, and what noise promises."""
-    from export import sums, unmaskers
+    from export import sums
 
-    policy = sums.read(path)
-    with_policy = sums.add(built, policy, [] if unmasker is None else [unmaskers.read(unmasker)])
+    with_policy = sums.add(built, policy, opened_by)
     sums.expect_crowd(policy, built.manifest.items)
     said = [sums.crowd_line(policy, built.manifest.items), sums.noise_line(policy)]
-    if unmasker is None:
+    if not opened_by:
         said.append("nobody may open these sums, so a coordinator refuses the bundle: give --unmasker its key")
     return with_policy, said
 

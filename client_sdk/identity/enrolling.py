@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from client_sdk.errors import UntrustedUnmaskerError, UsageError
+from client_sdk.errors import RefusedError, TransportError, UntrustedUnmaskerError, UsageError
 from client_sdk.identity import evidence as evidences
 from client_sdk.identity.evidence import Evidence
 from client_sdk.identity.unmaskers import Unmasker
@@ -21,6 +21,9 @@ from fedau2.v1.unmasker_pb2 import EnrolRequest, EnrolResponse, EvidenceClass
 from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity import enrolment
 from fedau2.wire.identity.certificate import Certificate
+
+_OF_ONE_UNMASKER = (UntrustedUnmaskerError, TransportError, RefusedError)
+"""Failures after which the other unmaskers are asked."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ def enrol(
 ) -> tuple[Enrolment, ...]:
     """Gets a certificate from each unmasker, unless the device has one with half of its life left.
 
+    Where an unmasker fails, the others are asked all the same, and the first failure is raised at the end. An unmasker
+    that does not answer takes its share of the time, and no more.
+
     Args:
         store: the client's state, which keeps keys and certificates.
         unmaskers: the unmaskers.
@@ -60,12 +66,20 @@ def enrol(
     if not unmaskers:
         raise UsageError("the client knows no unmasker: name them when it is opened (unmaskers=)")
     evidence_class = evidences.evidence_class(kind)
-    for unmasker in unmaskers:
+    failures = []
+    for number, unmasker in enumerate(unmaskers):
         held = store.identities.certificate(unmasker.identity)
-        if held is None or not fresh(Certificate.read(held)[0], time.time()):
-            secret = store.identities.key(unmasker.identity)
-            request = signed_request(secret, unmasker.identity, evidence_class, evidences.read(evidence))
-            _keep(store, unmasker, request, _answer(unmasker, request, limit))
+        if held is not None and fresh(Certificate.read(held)[0], time.time()):
+            continue
+        secret = store.identities.key(unmasker.identity)
+        request = signed_request(secret, unmasker.identity, evidence_class, evidences.read(evidence))
+        try:
+            response = _answer(unmasker, request, limit.left() / (len(unmaskers) - number))
+            _keep(store, unmasker, request, response)
+        except _OF_ONE_UNMASKER as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
     return tuple(_enrolment(store, unmasker) for unmasker in unmaskers)
 
 
@@ -115,12 +129,12 @@ def accept(response: EnrolResponse, request: EnrolRequest, identity: bytes) -> b
     return response.certificate
 
 
-def _answer(unmasker: Unmasker, request: EnrolRequest, limit: Timeout) -> EnrolResponse:
+def _answer(unmasker: Unmasker, request: EnrolRequest, within: float) -> EnrolResponse:
     from client_sdk.transport.grpc_transport import GrpcTransport
     from fedau2.wire.identity.services import ENROLMENT
 
     with refusals(unmasker.address), GrpcTransport(unmasker.target, service=ENROLMENT) as transport:
-        response = transport.call(request, limit.left())
+        response = transport.call(request, within)
     assert isinstance(response, EnrolResponse)  # the transport takes the class from the service's descriptor
     return response
 

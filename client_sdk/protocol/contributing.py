@@ -88,7 +88,8 @@ def train(
     parts = matchings.labelled(job.manifest.plan)
     attributes = {part.attribute for part in parts if part.name in job.client.labels}
     place = (assignment.assignment_id, assignment.task_id, assignment.round)
-    return Staged(*place, data, result.state, tuple(sorted(attributes)), masked=mask is not None)
+    noise = job.manifest.secure_sums.noise_multiplier
+    return Staged(*place, data, result.state, tuple(sorted(attributes)), masked=mask is not None, noise=noise)
 
 
 def upload(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from client_sdk.errors import PlainTaskError, UsageError
 from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.wire.secure.closing import LEAST_CARRIERS
 from fedau2.wire.secure.policy import LEAST_MINIMUM
 
 
@@ -19,6 +20,8 @@ class SumFloors:
         noise_multiplier: smallest noise on a sum, in units of the clip; 0: none is required.
         minimum: fewest contributions of a sum that may be opened.
         participations: largest cap on one device's contributions to a task; 0: none is required.
+        row_threshold: fewest devices whose numbers of one item may be opened without noise; with 0 and 1 every row may.
+            Noise stands in for it, because a policy with noise opens every row.
 
     Raises:
         UsageError: a floor has a wrong type or value.
@@ -27,6 +30,7 @@ class SumFloors:
     noise_multiplier: float = 0.0
     minimum: int = LEAST_MINIMUM
     participations: int = 0
+    row_threshold: int = LEAST_CARRIERS
 
     def __post_init__(self) -> None:
         noise = self.noise_multiplier
@@ -34,6 +38,7 @@ class SumFloors:
             raise UsageError(f"noise_multiplier must be a number from 0 up, not {noise!r}")
         _expect_whole("minimum", self.minimum, LEAST_MINIMUM)
         _expect_whole("participations", self.participations, 0)
+        _expect_whole("row_threshold", self.row_threshold, 0)
 
     def expect(self, policy: SecureSums) -> None:
         """Returns if a policy reaches the floors.
@@ -49,6 +54,11 @@ class SumFloors:
             raise PlainTaskError(
                 f"the noise on the task's sums has the multiplier {policy.noise_multiplier:g}, and the app requires "
                 f"{self.noise_multiplier:g}"
+            )
+        if not policy.noise_multiplier and max(policy.row_threshold, 1) < self.row_threshold:
+            raise PlainTaskError(
+                f"the task's sums have no noise and open rows of {max(policy.row_threshold, 1)} devices, and the app "
+                f"requires noise, or {self.row_threshold} devices"
             )
         if self.participations and not 0 < policy.max_participations <= self.participations:
             most = policy.max_participations or "any number of"

@@ -1,9 +1,9 @@
 """A device's membership in secure sums: the certificates that it holds, and how it gets them at a check-in."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from client_sdk.errors import FedError
@@ -18,6 +18,7 @@ from fedau2.v1.device_pb2 import (
     CheckInResponse,
 )
 from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.identity.certificate import Certificate
 from fedau2.wire.status import Status, StatusError
 
@@ -33,38 +34,60 @@ class Membership:
         identities: the device's keys and certificates.
         unmaskers: identity keys of the unmaskers that the app names.
         enrols: the device can enrol by itself, by the wish `Enrol`.
+        needed: those of the unmaskers that the newest task which the device knows names; empty: it knows of none.
     """
 
     identities: Identities
     unmaskers: frozenset[bytes]
     enrols: bool = False
+    needed: frozenset[bytes] = frozenset()
+
+    def needed_by(self, task: TaskManifest | None) -> "Membership":
+        """Returns this membership for a device whose newest task is this one; None: it has none."""
+        named = task.secure_sums.unmaskers if task is not None else ()
+        return replace(self, needed=self.unmaskers.intersection(named))
 
     def enrolled(self) -> bool:
-        """Returns True if the device has a certificate of every unmasker that has not expired, and there is one.
+        """Returns True if the device has a certificate that has not expired, of an unmasker that its task names.
 
-        Certificates from the future count: it is the device's clock that is behind then.
+        One of any unmasker counts while no task is known that names one. Certificates from the future count: it is the
+        device's clock that is behind then.
         """
+        return self.certified(self.needed or self.unmaskers)
+
+    def certified(self, unmaskers: Collection[bytes]) -> bool:
+        """Returns True if the device has a certificate of one of some unmaskers that has not expired."""
         now = time.time()
-        return bool(self.unmaskers) and all(held is not None and now < held.expires for held in self._certificates())
+        return any(now < certificate.expires for certificate in self._certificates(unmaskers))
 
     def stale(self) -> bool:
-        """Returns True if the device has a certificate with less than half of its life left."""
+        """Returns True if a certificate that `enrolled` looks at has less than half of its life left."""
         now = time.time()
-        return any(held is not None and not fresh(held, now) for held in self._certificates())
+        return not all(fresh(certificate, now) for certificate in self._certificates(self.needed or self.unmaskers))
 
     def spent(self, task_id: str, policy: SecureSums) -> bool:
         """Returns True if the device has contributed to a task as often as the policy allows."""
         most = policy.max_participations
         return bool(most) and self.identities.participations(task_id) >= most
 
-    def _certificates(self) -> list[Certificate | None]:
-        held = map(self.identities.certificate, sorted(self.unmaskers))
-        return [None if data is None else Certificate.read(data)[0] for data in held]
+    def _certificates(self, unmaskers: Collection[bytes]) -> list[Certificate]:
+        kept = map(self.identities.certificate, sorted(unmaskers))
+        return [Certificate.read(data)[0] for data in kept if data is not None]
 
 
 def fresh(certificate: Certificate, now: float) -> bool:
     """Returns True if a certificate has half of its life left, so that it need not be renewed."""
     return 2 * now < certificate.issued + certificate.expires
+
+
+def enrol_for(policy: SecureSums, membership: Membership) -> Generator[Wish, Any, None]:
+    """Enrols a device that has a place in a round of a task, and no certificate of the task's unmasker.
+
+    At the check-in it did not know the task. A failure is not raised: without a certificate the place is given back.
+    """
+    if membership.enrols and not membership.certified(membership.unmaskers.intersection(policy.unmaskers)):
+        with suppress(FedError):
+            yield from ask(Enrol(), type(None))
 
 
 def offer(
@@ -105,7 +128,8 @@ def offer(
         try:
             yield from ask(Enrol(), type(None))
         except FedError as error:
-            return response, error
+            if not membership.enrolled():  # else the failure is that of another unmasker
+                return response, error
         enrolled = True  # the unmasker judged the certificates, by its own clock
         response = yield from call(enrolled)
     for _ in range(_ADMITTED):

@@ -160,7 +160,7 @@ class _Visit:
         fetcher = self.models.fetcher(model, lease)
         task = yield from fetcher.manifest()
         self.models.trust.expect_secure(task)
-        mask = self._mask(assignment, model, task)
+        mask = yield from self._mask(assignment, model, task)
         _expect_bound(assignment, hidden=mask is not None)
         last = succession.last_contribution(self.store, model, task)
         # Twice in one round would count one user twice, and with the same noise.
@@ -171,9 +171,11 @@ class _Visit:
         job = preparation.job(self.store, model, task, fetched)
         return (yield from contributing.train(self.engine, assignment, job, self.store.key(), lease, mask))
 
-    def _mask(self, assignment: Assignment, model: Model, task: TaskManifest) -> "Mask | None":
+    def _mask(self, assignment: Assignment, model: Model, task: TaskManifest) -> Generator[Wish, Any, "Mask | None"]:
         if FEATURE not in task.required_features:
             return None
+        if self.members is not None:
+            yield from membership.enrol_for(task.secure_sums, self.members)
         from client_sdk.protocol import masking  # here, because it loads cryptography
 
         return masking.mask_for(assignment, model, task, self.models.trust, self.members)

@@ -201,6 +201,7 @@ class Staged:
         state: the new private state.
         attributes: names of the attributes that it was trained against.
         masked: it is for a secure sum, and its mask is sealed. Nothing on the device opens it.
+        noise: noise multiplier of that sum; 0: it has none.
     """
 
     assignment_id: bytes
@@ -210,6 +211,7 @@ class Staged:
     state: PrivateState
     attributes: tuple[str, ...] = ()
     masked: bool = False
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,8 +82,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "{count} masked updates of this device may be in sums so far, and nothing limits their number.",
     ),
     "sums_epsilon": (
-        "Random noise in the sums bounds what they tell about you: epsilon is {spent} so far and at most {most} for "
-        "this training, with a delta of {delta}. The smaller epsilon is, the less they tell.",
+        "Random noise in the sums bounds what they tell about you: epsilon is {spent} so far, earlier trainings "
+        "included, and at most {most} by the end of this one, with a delta of {delta}. The smaller epsilon is, the "
+        "less they tell.",
+    ),
+    "sums_exact_before": (
+        "{count} earlier update may be in sums without noise. This epsilon does not cover it.",
+        "{count} earlier updates may be in sums without noise. This epsilon does not cover them.",
     ),
     "sums_without_noise": (
         "No noise is added to the sums, so nothing bounds what many of them together tell about you.",

@@ -93,8 +93,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "Bisher können {count} maskierte Beiträge dieses Geräts in Summen sein, und nichts begrenzt ihre Zahl.",
     ),
     "sums_epsilon": (
-        "Zufallsrauschen in den Summen begrenzt, was sie über Sie verraten: Epsilon ist bisher {spent} und für dieses "
-        "Training höchstens {most}, bei einem Delta von {delta}. Je kleiner Epsilon ist, desto weniger verraten sie.",
+        "Zufallsrauschen in den Summen begrenzt, was sie über Sie verraten: Epsilon ist bisher {spent}, frühere "
+        "Trainings eingeschlossen, und bis zum Ende dieses Trainings höchstens {most}, bei einem Delta von {delta}. Je "
+        "kleiner Epsilon ist, desto weniger verraten sie.",
+    ),
+    "sums_exact_before": (
+        "{count} früherer Beitrag kann in Summen ohne Rauschen sein. Dieses Epsilon gilt nicht für ihn.",
+        "{count} frühere Beiträge können in Summen ohne Rauschen sein. Dieses Epsilon gilt nicht für sie.",
     ),
     "sums_without_noise": (
         "Den Summen wird kein Rauschen beigefügt. Daher begrenzt nichts, was viele zusammen über Sie verraten.",

@@ -1,14 +1,23 @@
 """The measures that protect the user, as far as the newest task and the app's settings say."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from client_sdk.reporting import sums
 from client_sdk.reporting.statements import Statement, statement
 from fedau2.v1.task_pb2 import TRIGGER_OFF, TaskManifest
 
+_NONE: Mapping[float, int] = MappingProxyType({})
+
 
 def in_force(
-    task: TaskManifest | None, attributes: Collection[str], *, encrypted: bool, checked: bool, masked: int = 0
+    task: TaskManifest | None,
+    attributes: Collection[str],
+    *,
+    encrypted: bool,
+    checked: bool,
+    masked: int = 0,
+    noises: Mapping[float, int] = _NONE,
 ) -> tuple[Statement, ...]:
     """Returns the measures that are in force, and those that are missing.
 
@@ -18,6 +27,7 @@ def in_force(
         encrypted: transfers are encrypted.
         checked: only tasks of the app's publishers are run.
         masked: contributions to the task that are masked and may be in its sums.
+        noises: the same for all tasks, by the noise multiplier of their sums.
     """
     adversaries = [] if task is None else [a for a in task.plan.adversaries if a.attribute in attributes]
     unlearned = {a.attribute for a in adversaries if a.trigger != TRIGGER_OFF}
@@ -36,5 +46,5 @@ def in_force(
     if task is not None and task.plan.local.cover_rows > 0:
         measures.append(statement("cover_items"))
     if task is not None and task.HasField("secure_sums"):
-        measures += sums.statements(task.secure_sums, masked)
+        measures += sums.statements(task.secure_sums, masked, noises)
     return tuple(measures)

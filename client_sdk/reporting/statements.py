@@ -49,6 +49,7 @@ CODES: dict[str, tuple[StatementKind, frozenset[str]]] = {
     "sums_participations": (StatementKind.MEASURE, frozenset({"count", "most"})),
     "sums_unlimited": (StatementKind.MEASURE, frozenset({"count"})),
     "sums_epsilon": (StatementKind.MEASURE, frozenset({"spent", "most", "delta"})),
+    "sums_exact_before": (StatementKind.MEASURE, frozenset({"count"})),
     "sums_without_noise": (StatementKind.MEASURE, frozenset()),
 }
 """The kind of each statement, and the names of its values, by code. A code never changes its meaning."""

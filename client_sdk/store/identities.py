@@ -1,4 +1,4 @@
-"""The device's keys and certificates, one of each for an unmasker, and how often they were used for a task.
+"""The device's keys and certificates, one of each for an unmasker, and how often they were used, and under which noise.
 
 The keys are drawn from the operating system, and not from the client's key: who has stolen that must not be able to
 speak for the device.
@@ -14,16 +14,24 @@ from fedau2.wire.errors import IdentityError
 from fedau2.wire.identity.certificate import Certificate
 
 
-def participate(connection: Connection, task_id: str) -> None:
-    """Counts a masked contribution to a task that is about to be sent, within a transaction."""
-    statement = "INSERT INTO participations VALUES (?, 1) ON CONFLICT (task_id) DO UPDATE SET count = count + 1"
-    connection.execute(statement, (task_id,))
+def participate(connection: Connection, task_id: str, noise: float) -> None:
+    """Counts a masked contribution that is about to be sent, within a transaction.
+
+    Args:
+        connection: of the transaction.
+        task_id: the task.
+        noise: noise multiplier of the task's sums.
+    """
+    for table, column, value in (("participations", "task_id", task_id), ("masked_contributions", "noise", noise)):
+        counted = f"ON CONFLICT ({column}) DO UPDATE SET count = count + 1"
+        connection.execute(f"INSERT INTO {table} VALUES (?, 1) {counted}", (value,))
 
 
 def take_back(connection: Connection) -> None:
     """Takes the count of the staged contribution back, which was never sent, within a transaction."""
-    staged = "SELECT task_id FROM staged WHERE masked"
-    connection.execute(f"UPDATE participations SET count = count - 1 WHERE task_id IN ({staged})")
+    for table, column in (("participations", "task_id"), ("masked_contributions", "noise")):
+        staged = f"SELECT {column} FROM staged WHERE masked"
+        connection.execute(f"UPDATE {table} SET count = count - 1 WHERE {column} IN ({staged})")
 
 
 class Identities:
@@ -58,6 +66,14 @@ class Identities:
         """Returns the number of masked contributions to a task that may be in sums: all but those never sent."""
         row = self._database.one("SELECT count FROM participations WHERE task_id = ?", (task_id,))
         return 0 if row is None else int(row[0])
+
+    def masked(self) -> dict[float, int]:
+        """Returns the number of masked contributions that may be in sums, by the noise multiplier of the sums.
+
+        All tasks count, also after the user's data was deleted. Under 0 are those without noise, and those of an older
+        SDK.
+        """
+        return dict(self._database.all("SELECT noise, count FROM masked_contributions WHERE count > 0"))
 
     def count(self) -> int:
         """Returns the number of unmaskers for which there is a key, which may have reached them."""

@@ -58,6 +58,13 @@ _STEPS = (
         # count: of masked contributions that were staged, without those that were never sent
         "CREATE TABLE participations (task_id TEXT PRIMARY KEY, count INTEGER NOT NULL)",
     ),
+    (
+        # noise: noise multiplier of the task's sums; 0: none, or an older SDK noted none
+        "ALTER TABLE staged ADD COLUMN noise REAL NOT NULL DEFAULT 0",
+        # count: as in participations, over all tasks. No row is ever removed
+        "CREATE TABLE masked_contributions (noise REAL PRIMARY KEY, count INTEGER NOT NULL)",
+        "INSERT INTO masked_contributions SELECT 0, sum(count) FROM participations HAVING sum(count) > 0",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

@@ -251,25 +251,25 @@ class SqliteStore:
 
     def staged(self) -> Staged | None:
         """The contribution whose upload is unanswered; None if nothing is staged."""
-        columns = "assignment_id, task_id, round, contribution, state, attributes, masked"
+        columns = "assignment_id, task_id, round, contribution, state, attributes, masked, noise"
         row = self.database.one(f"SELECT {columns} FROM staged")
         if row is None:
             return None
         attributes = departures.unpacked(self.database, row[5])
-        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), attributes, bool(row[6]))
+        return Staged(row[0], row[1], row[2], row[3], self._unpack(row[4]), attributes, bool(row[6]), row[7])
 
     def stage(self, staged: Staged) -> None:
         """Keeps contribution and new private state in one transaction. Raises StoreError if one is staged already."""
         place = (staged.assignment_id, staged.task_id, staged.round)
         attributes = departures.packed(staged.attributes)
-        fields = (*place, staged.contribution, staged.state.pack(), attributes, staged.masked)
+        fields = (*place, staged.contribution, staged.state.pack(), attributes, staged.masked, staged.noise)
         with self.database.transaction() as connection:
             if connection.execute("SELECT 1 FROM staged").fetchone():
                 raise StoreError(f"{self._folder}: a contribution is staged already: promote or discard it first")
-            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?, ?)", fields)
+            connection.execute("INSERT INTO staged VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", fields)
             departures.note(connection, staged)
             if staged.masked:
-                identities.participate(connection, staged.task_id)
+                identities.participate(connection, staged.task_id, staged.noise)
 
     def promote(self, assignment_id: bytes) -> None:
         """Makes the staged private state the task's. Raises StoreError if the assignment is not staged."""

@@ -174,7 +174,9 @@ class Settings:
     )
     unmasker: str | None = field(
         default=None,
-        metadata=_of(addresses.check, "HOST:PORT", "address of the unmasker for coordinators; default: no secure sums"),
+        metadata=_of(
+            addresses.check_port_named, "HOST:PORT", "address of the unmasker for coordinators; default: no secure sums"
+        ),
     )
     unmasker_key: Path | None = field(
         default=None,

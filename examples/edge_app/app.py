@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from client_sdk import FedClient, FedError, Result
+from client_sdk import FedClient, FedError, Result, Unmasker
 from client_sdk.testing import LocalCoordinator
 
 HELP = """\
@@ -81,13 +81,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, default=Path("edge-app-state"), help="the app's folder (%(default)s)")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="a coordinator that runs already")
     parser.add_argument("--population", default="movies", help="its population (%(default)s)")
+    parser.add_argument(
+        "--unmasker",
+        nargs=2,
+        metavar=("HOST:PORT", "FILE"),
+        help="an unmasker that takes no evidence, and its public key, for tasks with secure sums",
+    )
     arguments = parser.parse_args(argv)
     titles = (Path(__file__).parent / "movies.txt").read_text("utf-8").splitlines()
     movies = {str(number): title for number, title in enumerate(titles, 1)}
     with ExitStack() as stack:
         try:
             client = stack.enter_context(_open(arguments, list(movies), stack))
-        except FedError as error:
+        except (FedError, OSError) as error:
             print(f"edge_app: {error}", file=sys.stderr)
             return 1
         print(f"Good evening. What have you watched?\n{HELP}")
@@ -101,7 +107,10 @@ def _open(arguments: argparse.Namespace, items: Sequence[str], stack: ExitStack)
         print("Starting a coordinator on this machine ...", flush=True)
         server = stack.enter_context(LocalCoordinator(items, attribute="gender"))
         address, population = server.address, server.population
-    return FedClient.open(arguments.state, address, population)
+    if arguments.unmasker is None:
+        return FedClient.open(arguments.state, address, population)
+    unmasker = Unmasker(arguments.unmasker[0], Path(arguments.unmasker[1]).read_bytes())
+    return FedClient.open(arguments.state, address, population, unmaskers=[unmasker], enrolment=("open", b""))
 
 
 def run(app: App) -> None:

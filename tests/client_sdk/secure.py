@@ -103,7 +103,9 @@ def secure(bundle, *unmaskers, **fields):
     """The same task with secure sums."""
     names = sorted(spec.name for spec in bundle.manifest.tensors if spec.scope != TENSOR_SCOPE_PRIVATE)
     grids = [Grid(tensor=name, exponent=14, clip=fields.get("clip", 8191)) for name in names]
-    numbers = {"modulus_bits": 24, "value_bits": 14, "minimum": 64} | {k: v for k, v in fields.items() if k != "clip"}
+    least = 0 if fields.get("noise_multiplier") else 10
+    numbers = {"modulus_bits": 24, "value_bits": 14, "minimum": 64, "row_threshold": least}
+    numbers |= {name: value for name, value in fields.items() if name != "clip"}
     keys = [unmasker.identity for unmasker in unmaskers]
     policy = SecureSums(**{"version": 1, "grids": grids, "unmaskers": keys} | numbers)
     return bundle.with_manifest(required_features=[FEATURE], secure_sums=policy)

@@ -1,13 +1,19 @@
 """What a client does and says about secure sums over syncs: its cap of participations, and its privacy report."""
 
+import math
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client_sdk import FedClient, PrivacyReport, Result, StatementKind, Unmasker
 from client_sdk.reporting import sums
+from client_sdk.store import identities
 from client_sdk.store.departures import Departure, moment
+from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.wire.secure import privacy
 from tests.client_sdk.secure import NOW, Signing, noisy, secure
 
@@ -68,8 +74,45 @@ def test_the_report_says_who_must_be_honest_and_how_much_the_sums_tell(member, r
 
 
 def test_without_noise_no_epsilon_is_claimed(bundle):
-    codes = {each.code for each in sums.statements(secure(bundle, UNMASKER).manifest.secure_sums, 3)}
+    codes = {each.code for each in sums.statements(secure(bundle, UNMASKER).manifest.secure_sums, 3, {0.0: 3, 1.0: 2})}
     assert codes == {"sums_masked", "sums_trusted", "sums_unlimited", "sums_without_noise"}
+
+
+@given(
+    earlier=st.dictionaries(st.sampled_from([0.25, 1.0, 3.0]), st.integers(1, 40)),
+    count=st.integers(0, 6),
+    most=st.integers(1, 5),
+)
+def test_epsilon_is_never_below_that_of_all_contributions_to_all_tasks(earlier, count, most):
+    policy = SecureSums(minimum=64, noise_multiplier=1.0, max_participations=most)
+    noises = Counter(earlier) + Counter({1.0: count})
+    made = {statement.code: statement.values for statement in sums.statements(policy, count, noises)}
+    at_end = noises + Counter({1.0: max(0, most - count)})
+    for name, counts in (("spent", noises), ("most", at_end)):
+        squares = sum(number / noise**2 for noise, number in counts.items())
+        truth = privacy.epsilon(math.sqrt(squares), privacy.SERVED_DELTA)
+        assert truth - 1e-9 <= float(made["sums_epsilon"][name]) < truth + 0.011
+
+
+def test_a_new_task_and_deleted_data_forget_nothing_that_sums_have_told(member, remote, bundle):
+    serve(remote, noisy(bundle, UNMASKER, noise=1.0, most=4), 0)
+    member.sync()
+    with member._store.database.transaction() as connection:  # an earlier task, which may be an ancestor of this one
+        for noise in (0.5, 0.5, 0.0):
+            identities.participate(connection, "cd" * 16, noise)
+
+    def measures():
+        return said(member.privacy.report(), StatementKind.MEASURE)
+
+    truth = privacy.epsilon(math.sqrt(1 + 2 * 4), privacy.SERVED_DELTA)
+    assert truth <= float(measures()["sums_epsilon"]["spent"]) < truth + 0.011
+    assert measures()["sums_participations"]["count"] == 1
+    assert measures()["sums_exact_before"] == {"count": 1}
+    member.privacy.delete_data()
+    assert measures()["sums_participations"]["count"] == 0
+    assert truth <= float(measures()["sums_epsilon"]["spent"]) < truth + 0.011
+    assert "1 earlier update may be in sums without noise" in member.privacy.report().text("en")
+    assert "1 früherer Beitrag kann in Summen ohne Rauschen sein" in member.privacy.report().text("de")
 
 
 def test_plain_contributions_of_before_stay_exposed_beside_masked_ones():

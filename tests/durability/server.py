@@ -1,4 +1,4 @@
-"""A coordinator as an operator runs it: a child process on a folder, that can be killed and started again."""
+"""Coordinator and unmasker as operators run them: child processes on a folder, that can be killed and started again."""
 
 import random
 import signal
@@ -97,3 +97,27 @@ class Coordinator:
         if self.orphans() > max(orphans, 0):
             return "in mid-upload"
         return "in mid-round" if places else "between two rounds"
+
+
+class Unmasker:
+    """`fedau2-unmasker serve`, always on the same folder and ports.
+
+    Args:
+        state: its state folder, which has been made.
+    """
+
+    def __init__(self, state: Path):
+        self.address, self.devices = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self._command = [sys.executable, "-m", "unmasker", "serve", "--state", str(state), "--accept", "open"]
+        self._command += ["--listen", self.devices, "--coordinator", self.address]
+        self._log, self.child = state.with_suffix(".log"), None
+
+    def start(self):
+        """Starts it, and does not wait for anything."""
+        with self._log.open("ab") as log:
+            self.child = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=log)
+
+    def end(self, number):
+        """Sends a signal and waits for the end."""
+        self.child.send_signal(number)
+        self.child.wait(60)

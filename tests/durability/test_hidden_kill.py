@@ -3,8 +3,6 @@
 import asyncio
 import random
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 
@@ -17,30 +15,12 @@ from tests.coordinator import hidden
 from tests.coordinator.conftest import upload_requests
 from tests.coordinator.hidden import MINIMUM, Party
 from tests.durability.audit import books
-from tests.durability.server import Coordinator, free_port
+from tests.durability.server import Coordinator, Unmasker
 
 POPULATION = "movies"
 _PAUSE = 0.05
 _FINAL = (grpc.StatusCode.ABORTED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.NOT_FOUND)
 """Refusals after which a device checks in again."""
-
-
-class Unmasker:
-    """`fedau2-unmasker serve`, always on the same folder and port."""
-
-    def __init__(self, party, folder):
-        self.address = f"127.0.0.1:{free_port()}"
-        self._command = [sys.executable, "-m", "unmasker", "serve", "--state", str(party.folder.path)]
-        self._command += ["--accept", "open", "--listen", "127.0.0.1:0", "--coordinator", self.address]
-        self._log, self.child = folder / "unmasker.log", None
-
-    def start(self):
-        with self._log.open("ab") as log:
-            self.child = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=log)
-
-    def end(self, number):
-        self.child.send_signal(number)
-        self.child.wait(60)
 
 
 class Fleet:
@@ -105,7 +85,7 @@ def committed(coordinator):
 
 def check(folder, kills, rounds, seed):
     party = Party(folder / "unmasker", clock=time.time)
-    made, unmasker = hidden.bundle(party.identity, rounds=rounds), Unmasker(party, folder)
+    made, unmasker = hidden.bundle(party.identity, rounds=rounds), Unmasker(party.folder.path)
     made.write(folder / "bundle")
     (folder / "identity.pub").write_bytes(party.folder.public_key.read_bytes())
     coordinator = Coordinator(folder, "--unmasker", unmasker.address, "--unmasker-key", folder / "identity.pub")

@@ -4,13 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 EXAMPLE = Path(__file__).parents[2] / "examples/edge_app"
 TITLES = (EXAMPLE / "movies.txt").read_text("utf-8").splitlines()
 
 
-def use(state, *lines):
+def use(state, *lines, options=()):
     """The app's answers to the lines typed."""
-    command = [sys.executable, "app.py", "--state", state]
+    command = [sys.executable, "app.py", "--state", state, *options]
     typed = "".join(f"{line}\n" for line in lines)
     done = subprocess.run(command, cwd=EXAMPLE, input=typed, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
@@ -47,11 +50,23 @@ def test_an_evening_with_the_app(tmp_path):
     assert "suggest" in helped
 
 
+def test_a_key_that_is_not_there_is_named_in_a_line(tmp_path):
+    command = [sys.executable, "app.py", "--state", tmp_path / "state", "--coordinator", "127.0.0.1:1"]
+    options = ["--unmasker", "127.0.0.1:1", "nowhere.pub"]
+    done = subprocess.run([*command, *options], cwd=EXAMPLE, input="", capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("edge_app: ")
+    assert "nowhere.pub" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_what_was_recorded_is_there_the_next_evening(tmp_path):
     use(tmp_path / "state", "watched 3")
-    trained, suggested, gender, forgotten, end = use(tmp_path / "state", "train", "suggest", "gender X", "gender", "")[
-        :5
-    ]
+    key = Ed25519PrivateKey.generate().public_key()
+    (tmp_path / "key").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    lines = ("train", "suggest", "gender X", "gender", "")
+    answers = use(tmp_path / "state", *lines, options=["--unmasker", "127.0.0.1:1", tmp_path / "key"])
+    trained, suggested, gender, forgotten, end = answers[:5]
     assert "trained" in trained
     assert TITLES[2] not in suggested
     assert "it knows F, M" in gender

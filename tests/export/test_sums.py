@@ -188,6 +188,17 @@ def test_a_file_that_is_no_key_of_an_unmasker_is_refused(tmp_path):
             unmaskers.read(path)
 
 
+@pytest.mark.parametrize(("option", "message"), [("--unmasker", "cannot be read"), ("--sums", "cannot be read")])
+def test_files_that_cannot_be_used_are_refused_before_anything_else_is_read(bundle, tmp_path, capsys, option, message):
+    files = {"--sums": written(tmp_path, document(bundle.manifest)), option: tmp_path}
+    words = [str(word) for pair in files.items() for word in pair]
+    missing = ["--plan", "nowhere.yaml", "--items", "nowhere.txt", "--seed", "1", "--out", str(tmp_path / "out")]
+    assert main(["bundle", *words, *missing]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "nowhere" not in error
+
+
 def test_an_unmasker_needs_sums(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["bundle", "--plan", "plan.yaml", "--seed", "1", "--unmasker", "key.pem", "--out", str(tmp_path / "out")])

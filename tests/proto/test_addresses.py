@@ -80,6 +80,14 @@ def test_what_cannot_be_called_is_refused(address, message):
         addresses.channel(address)
 
 
+@pytest.mark.parametrize("address", ["a:1", "a:1,b:2", "[::1]:1", "dns:///a:1", "unix:/d.sock", "unix-abstract:d"])
+def test_an_address_may_have_to_name_its_port(address):
+    assert addresses.check_port_named(address) == address
+    if "unix" not in address:
+        with pytest.raises(AddressError, match="names no port"):
+            addresses.check_port_named(address.removesuffix(":2").removesuffix(":1"))
+
+
 @given(st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map("[{}]".format)), st.integers(0, 99_999))
 def test_a_host_and_a_port_can_be_served_on_if_there_is_such_a_port(host, port):
     address = f"{host}:{port}"

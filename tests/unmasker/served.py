@@ -44,7 +44,8 @@ def command(*arguments):
 class Child:
     """`fedau2-unmasker serve` as a child process."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, log=subprocess.DEVNULL):
+        self._log = log
         self._command = [sys.executable, "-m", "unmasker", "serve", "--state", str(folder), *options]
         self._command += ["--listen", "127.0.0.1:0", "--coordinator", "127.0.0.1:0"]
         self._process = None
@@ -52,7 +53,7 @@ class Child:
     def start(self):
         """Starts it, and returns its addresses: for devices and for coordinators."""
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+            self._command, stdout=subprocess.PIPE, stderr=self._log, text=True, env=os.environ
         )
         lines = [self._process.stdout.readline() for _ in range(2)]
         assert lines[0].startswith("serving devices on "), lines
@@ -65,3 +66,9 @@ class Child:
         code = self._process.wait(60)
         self._process.stdout.close()
         return code
+
+    def read_log(self):
+        """Ends it, and returns what it has logged."""
+        self._process.send_signal(signal.SIGTERM)
+        _, log = self._process.communicate(timeout=60)
+        return log

@@ -13,7 +13,7 @@ from fedau2 import files
 from fedau2.v1.unmasker_pb2 import EvidenceClass, LogEntry, LogHead, LogRequest, LogResponse
 from fedau2.v1.unmasker_pb2_grpc import EnrolmentServiceStub
 from fedau2.wire import addresses
-from fedau2.wire.errors import IdentityError
+from fedau2.wire.errors import AddressError, IdentityError
 from fedau2.wire.identity import audit, log, round_key, signing
 from fedau2.wire.identity.log import Extract
 from unmasker.commands import place
@@ -65,18 +65,36 @@ def _local(args: argparse.Namespace) -> tuple[bytes, list[LogResponse]]:
 
 
 def _remote(args: argparse.Namespace) -> tuple[bytes, Iterable[LogResponse]]:
-    name, options = addresses.channel(args.unmasker)
-    if args.root_certificates is None and addresses.is_loopback(args.unmasker):
+    identity = _identity(args.key)
+    roots = None if args.root_certificates is None else _content(args.root_certificates)
+    try:
+        name, options = addresses.channel(addresses.check_port_named(args.unmasker))
+    except AddressError as error:
+        raise SettingError(f"--unmasker: {error}") from error
+    if roots is None and addresses.is_loopback(args.unmasker):
         channel = grpc.insecure_channel(name, options)
     else:
-        roots = None if args.root_certificates is None else args.root_certificates.read_bytes()
         channel = grpc.secure_channel(name, grpc.ssl_channel_credentials(roots), options)
     with channel:
         try:
             responses = list(EnrolmentServiceStub(channel).Log(LogRequest(), timeout=_TIMEOUT))
         except grpc.RpcError as error:
             raise UnmaskerError(f"{args.unmasker} does not show its log: {error.details()}") from error
-    return signing.read_public(args.key.read_bytes()), responses
+    return identity, responses
+
+
+def _identity(path: Path) -> bytes:
+    try:
+        return signing.read_public(_content(path))
+    except IdentityError as error:
+        raise SettingError(f"--key {path}: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _follow(path: Path, extract: Extract, identity: bytes) -> None:
@@ -103,14 +121,22 @@ def _head(path: Path) -> LogHead:
 
 
 def _line(number: int, entry: LogEntry) -> str:
-    time, kind = datetime.fromtimestamp(entry.time, UTC), entry.WhichOneof("fact") or ""
-    return f"{number:6} {time:%Y-%m-%d %H:%M:%S} {kind:7} {_TEXTS[kind](entry)}"
+    kind = entry.WhichOneof("fact") or ""
+    return f"{number:6} {_moment(entry.time, '%Y-%m-%d %H:%M:%S')} {kind:7} {_TEXTS[kind](entry)}"
+
+
+def _moment(seconds: int, form: str) -> str:
+    """Writes a time since 1970, which may be any number: whoever wrote the log chose it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds}"
 
 
 def _counted(entry: LogEntry) -> str:
-    day = datetime.fromtimestamp(entry.day.day * 86400, UTC)
+    day = _moment(entry.day.day * 86400, "%Y-%m-%d")
     classes = [f"{count.live} {_named(count.evidence_class)}" for count in entry.day.classes]
-    return f"{day:%Y-%m-%d}: {', '.join(classes) or 'nobody'}; {entry.day.revoked} revoked"
+    return f"{day}: {', '.join(classes) or 'nobody'}; {entry.day.revoked} revoked"
 
 
 def _opened(entry: LogEntry) -> str:

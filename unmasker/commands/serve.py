@@ -4,15 +4,17 @@ import argparse
 import asyncio
 import logging
 import signal
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
 from fedau2 import logs
-from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN
+from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN, ClassCount
 from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
 from unmasker.commands import place
 from unmasker.commands.rules import add_rules, rules
+from unmasker.engine import reading
 from unmasker.engine.turns import Turns
 from unmasker.engine.unmasker import Rules, Unmasker
 from unmasker.errors import BusyError, SettingError, UnmaskerError
@@ -58,7 +60,7 @@ def _serve(args: argparse.Namespace) -> int:
     logs.use(args.log_format)
     tls, wanted, folder = _tls(args), rules(args), place.folder(args)
     with folder.held(), closing(Unmasker.open(folder, wanted, args.database)) as unmasker:
-        _warn(wanted)
+        _warn(wanted, reading.status(unmasker.books).classes)
         return asyncio.run(_serve_until_signal(unmasker, args, tls))
 
 
@@ -135,6 +137,14 @@ def _reachable(args: argparse.Namespace) -> list[str]:
     return [option for option in ("listen", "coordinator") if not addresses.is_loopback(getattr(args, option))]
 
 
-def _warn(wanted: Rules) -> None:
-    if any(provider.evidence_class == EVIDENCE_CLASS_OPEN for provider in wanted.providers):
+def _warn(wanted: Rules, live: Iterable[ClassCount]) -> None:
+    accepted = {provider.evidence_class for provider in wanted.providers}
+    if EVIDENCE_CLASS_OPEN in accepted:
         _log.warning("everybody is enrolled without evidence: whoever likes can make any number of devices")
+    kinds = (accepted | {count.evidence_class for count in live}) - {EVIDENCE_CLASS_OPEN}
+    if len(kinds) > 1:
+        _log.warning(
+            "evidence of %d kinds is accepted or has valid certificates: who has several kinds is several holders, "
+            "with a budget and caps for each",
+            len(kinds),
+        )

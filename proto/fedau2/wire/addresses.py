@@ -50,6 +50,20 @@ def check(address: str) -> str:
     return address
 
 
+def check_port_named(address: str) -> str:
+    """Returns an address that names its port, or a unix socket, and that can be called.
+
+    Raises:
+        AddressError: it does not: gRPC would take port 443.
+    """
+    if unix_path(check(address)) is not None:
+        return address
+    match = _NAME.fullmatch(address)
+    if match and match["scheme"] != "unix-abstract" and not all(_split(e)[1] for e in match["endpoint"].split(",")):
+        raise AddressError(f"{address!r} names no port: write host:port")
+    return address
+
+
 def served(address: str) -> tuple[str, int]:
     """Returns the host, without brackets, and the port of an address to serve on, which is not a unix socket.
 

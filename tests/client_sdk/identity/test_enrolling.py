@@ -7,6 +7,7 @@ import sys
 from contextlib import closing, suppress
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -246,6 +247,17 @@ def test_an_unmasker_that_is_away_is_a_transport_error(tmp_path, unmasker):
     with pytest.raises(UsageError) as wrong:
         Unmasker("http://x", pem(unmasker))
     assert "coordinator" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_that_is_away_does_not_keep_the_client_from_the_others(tmp_path, address, unmasker, first):
+    away = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    known = [Unmasker("127.0.0.1:1", away), Unmasker(address, pem(unmasker))][:: 1 if first else -1]
+    with FedClient.open(tmp_path / "state", "localhost:1", "films", unmaskers=known) as client:
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                client.enrol()
+            assert len(client.privacy.export_data()["enrolments"]) == 1
 
 
 def test_unmaskers_that_cannot_be_meant_are_refused_when_the_client_is_opened(tmp_path, unmasker):

@@ -48,9 +48,28 @@ def test_a_policy_without_a_cap_is_above_every_cap(bundle):
     [
         *({"minimum": value} for value in (63, "x", True)),
         {"noise_multiplier": -1},
-        *({"participations": value} for value in (-1, 1.5, None, True)),
+        *({name: value} for name in ("participations", "row_threshold") for value in (-1, 1.5, None, True)),
     ],
 )
 def test_floors_that_mean_nothing_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SumFloors(**wrong)
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 9, 10])
+def test_thin_rows_stay_closed_or_sums_have_noise_unless_the_app_says_otherwise(bundle, threshold):
+    def refused(floors, task):
+        try:
+            Trust([PUBLIC], [UNMASKER.identity], floors).expect_secure(task.manifest)
+        except PlainTaskError as error:
+            assert "the app requires noise" in str(error)  # noqa: PT017 - the other outcome is as good
+            return True
+        return False
+
+    exact = secure(bundle, UNMASKER, row_threshold=threshold)
+    for floors in (True, SumFloors()):
+        assert refused(floors, exact) is (threshold < 10)
+        assert not refused(floors, noisy(bundle, UNMASKER))
+    assert refused(SumFloors(row_threshold=2), exact) is (threshold < 2)
+    for floors in (False, SumFloors(row_threshold=0), SumFloors(row_threshold=1)):
+        assert not refused(floors, exact)

@@ -302,6 +302,7 @@ def test_deleted_data_take_certificates_and_counts_along(member, bundle, serving
     key = member.identities.key(UNMASKER.identity)
     PersonalData(member).delete()
     assert member.identities.participations(task_id(remote)) == 0
+    assert member.identities.masked() == {0.0: 1}, "what a sum tells cannot be taken back"
     assert member.identities.certificate(UNMASKER.identity) is None
     assert member.identities.count() == 0
     for path in member.folder.glob("state.db*"):

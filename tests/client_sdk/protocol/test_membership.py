@@ -133,16 +133,45 @@ def test_certificates_are_renewed_at_half_of_their_life_and_a_failure_costs_noth
     assert check_ins(choosy) == [True]
 
 
-def test_a_device_is_enrolled_with_a_certificate_of_every_unmasker_that_has_not_expired(tmp_path, clock):
+def test_a_device_is_enrolled_with_a_current_certificate_of_the_unmasker_that_its_task_names(tmp_path, bundle, clock):
     with closing(SqliteStore(tmp_path / "state")) as store:
 
-        def enrolled(*unmaskers):
-            return Membership(store.identities, frozenset(each.identity for each in unmaskers)).enrolled()
+        def enrolled(*unmaskers, task=None):
+            members = Membership(store.identities, frozenset(each.identity for each in unmaskers))
+            return members.needed_by(task and task.manifest).enrolled()
 
         UNMASKER.certify(store, issued=NOW - DAY)
-        assert (enrolled(), enrolled(UNMASKER), enrolled(UNMASKER, OTHER)) == (False, True, False)
-        OTHER.certify(store)
-        assert enrolled(UNMASKER, OTHER)
+        assert (enrolled(), enrolled(UNMASKER), enrolled(OTHER), enrolled(UNMASKER, OTHER)) == (
+            False,
+            True,
+            False,
+            True,
+        )
+        for task, expected in ((bundle, True), (secure(bundle, UNMASKER), True), (secure(bundle, OTHER), False)):
+            assert enrolled(UNMASKER, OTHER, task=task) is expected
         for late, valid in ((-2 * DAY, True), (88 * DAY, True), (89 * DAY, False), (91 * DAY, False)):
             clock[0] = NOW + late
             assert enrolled(UNMASKER, OTHER) is valid
+
+
+def test_a_failure_of_an_unmasker_that_the_task_does_not_need_ends_no_sync(busy, choosy):
+    def half(seconds):
+        UNMASKER.certify(busy)
+        raise TransportError("the other one is away")
+
+    assert drive(begin(busy, OTHER, UNMASKER, enrols=True), choosy, enrol=half).result is Result.UPLOADED
+    assert check_ins(choosy) == [False, True]
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_a_place_in_a_task_of_another_unmasker_than_before_has_the_device_enrol_with_it(busy, choosy, well):
+    OTHER.certify(busy)
+
+    def enrol(seconds):
+        if not well:
+            raise TransportError("away")
+        UNMASKER.certify(busy)
+
+    outcome = drive(begin(busy, OTHER, UNMASKER, enrols=True), choosy, enrol=enrol)
+    assert outcome.result is (Result.UPLOADED if well else Result.REJECTED)
+    assert check_ins(choosy) == [True]

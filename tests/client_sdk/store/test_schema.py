@@ -55,6 +55,16 @@ def test_a_folder_of_the_first_release_is_led_to_the_newest_schema(tmp_path):
         assert store.contributed("task") == 8
 
 
+def test_contributions_whose_noise_an_older_sdk_did_not_note_count_as_without_noise(tmp_path):
+    with closing(SqliteStore(tmp_path)) as store, store.database.transaction() as connection:
+        connection.execute("DROP TABLE masked_contributions")
+        connection.execute("ALTER TABLE staged DROP COLUMN noise")
+        connection.executemany("INSERT INTO participations VALUES (?, ?)", [("a", 3), ("b", 4), ("c", 0)])
+        connection.execute("PRAGMA user_version = 9")
+    with closing(SqliteStore(tmp_path)) as store:
+        assert store.identities.masked() == {0.0: 7}
+
+
 def test_it_then_has_the_tables_of_a_new_one(tmp_path):
     write_version_1(tmp_path / "old")
     definitions = []

@@ -147,6 +147,7 @@ def test_what_is_no_origin_is_refused(origin):
         (["--state", "x", "--unmasker", "127.0.0.1:1"], {}, "unmasker and unmasker_key go together"),
         (["--state", "x", "--unmasker-key", "k"], {}, "unmasker and unmasker_key go together"),
         (["--state", "x", "--unmasker", "a:1", "--unmasker-key", "/no/key"], {}, "unmasker_key /no/key cannot be read"),
+        (["--state", "x", "--unmasker", "foo", "--unmasker-key", "k"], {}, "unmasker must be HOST:PORT: .* no port"),
         (["--state", "x", "--unmasker-tls-key", "k"], {}, "unmasker_tls_certificate and unmasker_tls_key go together"),
         (["--state", "x", "--unmasker-tls-ca", "c"], {}, "need unmasker and unmasker_key"),
         (["--state", "x", "--audit", "/a", "--unmasker", "a:1", "--unmasker-key", "k"], {}, "unset one"),

@@ -3,12 +3,13 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedau2.wire.secure import privacy
 
 dp_accounting = pytest.importorskip("dp_accounting")
+pld, rdp = pytest.importorskip("dp_accounting.pld"), pytest.importorskip("dp_accounting.rdp")
 
 MUS = st.floats(-3, 3).map(lambda exponent: 10**exponent)
 DELTAS = st.floats(-12, -0.1).map(lambda exponent: 10**exponent)
@@ -18,6 +19,31 @@ DELTAS = st.floats(-12, -0.1).map(lambda exponent: 10**exponent)
 def test_epsilon_is_that_of_the_gaussian_mechanism(mu, delta):
     expected = dp_accounting.get_epsilon_gaussian(1 / mu, delta)
     assert privacy.epsilon(mu, delta) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1.0, 2.5, 8.0])
+@pytest.mark.parametrize("count", [1, 6, 60])
+def test_composition_is_that_of_dp_accounting(noise, count):
+    """Rényi divergences give a bound, and loss distributions nearly the exact epsilon from above."""
+    event = dp_accounting.SelfComposedDpEvent(dp_accounting.GaussianDpEvent(noise), count)
+    renyi = rdp.RdpAccountant().compose(event)
+    losses = pld.PLDAccountant(value_discretization_interval=1e-3).compose(event)
+    for delta in (1e-5, 1e-6):
+        epsilon = privacy.epsilon(privacy.mu(count, noise), delta)
+        assert epsilon <= renyi.get_epsilon(delta)
+        assert losses.get_epsilon(delta) == pytest.approx(epsilon, rel=2e-3, abs=2e-3)
+
+
+@settings(max_examples=20)
+@given(st.dictionaries(st.floats(0.3, 20), st.integers(1, 50), min_size=1, max_size=3), DELTAS)
+def test_tasks_under_different_noise_add_up(counts, delta):
+    event = dp_accounting.ComposedDpEvent(
+        [dp_accounting.SelfComposedDpEvent(dp_accounting.GaussianDpEvent(noise), n) for noise, n in counts.items()]
+    )
+    combined = privacy.combined_mu(counts)
+    assert privacy.epsilon(combined, delta) <= rdp.RdpAccountant().compose(event).get_epsilon(delta) * (1 + 1e-9)
+    assert combined == pytest.approx(math.sqrt(sum(count / noise**2 for noise, count in counts.items())))
+    assert combined >= max(privacy.mu(count, noise) for noise, count in counts.items())
 
 
 @given(MUS, DELTAS, st.floats(1.01, 10))

@@ -1,16 +1,20 @@
 """The commands, as an operator and an auditor type them."""
 
+import json
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
-from fedau2.v1.unmasker_pb2 import Budget
+from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_INVITATION, EVIDENCE_CLASS_OPEN, Budget, EnrolmentRules, LogEntry
 from tests.secure_tasks import noisy
 from tests.unmasker.conftest import RULES
 from tests.unmasker.device import Device, opening
-from tests.unmasker.engine.test_enrolment import enrolled, pseudonym
+from tests.unmasker.engine.test_enrolment import enrolled, invite, pseudonym
 from tests.unmasker.scene import Scene
 from tests.unmasker.served import Child, command, served
 from unmasker import Books, Rules, StateFolder, Unmasker
@@ -135,6 +139,36 @@ def test_a_log_is_verified_over_the_network_with_the_key_that_one_has(unmasker, 
         assert run(capsys, *wrong)[0] == 1
 
 
+@pytest.mark.parametrize("kind", ["a folder", "nothing", "text"])
+def test_the_key_is_read_before_a_log_is_fetched(tmp_path, capsys, kind):
+    path = tmp_path / "key"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("text")
+    for more in ((), ("--root-certificates", tmp_path)):
+        status, out, err = run(capsys, "log", "--unmasker", "127.0.0.1:1", "--key", path, *more)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert str(path) in err
+        assert "show its log" not in err
+
+
+@pytest.mark.parametrize(("more", "message"), [(("--root-certificates", "."), "cannot be read"), ((), "no port")])
+def test_nor_is_one_fetched_with_other_options_that_cannot_be_used(state, capsys, more, message):
+    status, _, err = run(capsys, "log", "--unmasker", "foo", "--key", state / "identity.pub", *more)
+    assert (status, err.count("\n")) == (1, 1)
+    assert message in err
+
+
+@pytest.mark.parametrize("seconds", [10**14, 2**62])
+def test_an_entry_of_any_time_is_shown(state, capsys, seconds):
+    with closing(Books(StateFolder(state), clock=lambda: seconds)) as books, books.writing() as page:
+        page.log(LogEntry(rules=EnrolmentRules(accepted=[EVIDENCE_CLASS_OPEN], days=3)))
+    status, out, err = run(capsys, "log", "--state", state)
+    assert (status, err) == (0, "")
+    assert f"second {seconds}" in out
+
+
 WRONG = {
     "a budget without its delta": ["--accept", "open", "--budget-epsilon", "4"],
     "a budget of nothing": ["--accept", "open", "--budget-epsilon", "0", "--budget-delta", "1e-6"],
@@ -163,6 +197,30 @@ def test_serve_refuses_what_cannot_be_meant(state, capsys, why):
     assert (status, out) == (1, "")
     assert err.startswith("fedau2-unmasker: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "accepted", "warned"),
+    [
+        ("open", ["open", "invitation"], False),
+        ("invitation", ["invitation"], False),
+        ("invitation", ["token"], True),
+        ("open", ["invitation", "token"], True),
+    ],
+)
+def test_serve_warns_where_one_person_may_be_two_holders(state, tmp_path, before, accepted, warned):
+    with closing(Unmasker(Books(StateFolder(state)), RULES)) as unmasker:
+        code = invite(unmasker) if before == "invitation" else b""
+        enrolled(unmasker, Device(), EVIDENCE_CLASS_INVITATION if code else EVIDENCE_CLASS_OPEN, code)
+    point = Ed25519PrivateKey.generate().public_key()
+    jwk = OKPAlgorithm.to_jwk(point, as_dict=True) | {"kid": "1", "alg": "EdDSA"}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [jwk]}))
+    words = [word for kind in accepted for word in ("--accept", kind)]
+    if "token" in accepted:
+        words += ["--jwks", str(tmp_path / "jwks.json"), "--issuer", "i", "--audience", "a"]
+    child = Child(state, *words, log=subprocess.PIPE)
+    child.start()
+    assert ("several holders" in child.read_log()) is warned
 
 
 def test_serve_needs_to_hear_who_is_enrolled_and_a_folder(state, tmp_path, capsys):

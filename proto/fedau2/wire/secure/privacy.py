@@ -8,6 +8,7 @@ The noise is the discrete Gaussian, whose epsilon is this one to many digits for
 """
 
 import math
+from collections.abc import Mapping
 
 DELTA = 1e-5
 """Usual probability with which the promise may fail; it is to be well below 1 / devices."""
@@ -38,6 +39,18 @@ def mu(contributions: int, noise_multiplier: float) -> float:
     if not contributions:
         return 0.0
     return math.sqrt(contributions) / noise_multiplier if noise_multiplier else math.inf
+
+
+def combined_mu(counts: Mapping[float, int]) -> float:
+    """Returns `mu` of contributions to several tasks together: the squares add up.
+
+    Args:
+        counts: number of contributions, by noise multiplier.
+
+    Raises:
+        ValueError: as for `mu`.
+    """
+    return math.hypot(*(mu(count, noise) for noise, count in counts.items()))
 
 
 def epsilon(mu: float, delta: float) -> float:

@@ -19,6 +19,7 @@ from tests.client_sdk.store.sqlite_store.contents import make_staged, same
 
 CATALOGUE = ["delta", "bravo", "foxtrot", "alpha", "echo", "charlie"]  # rows do not follow the alphabet
 TASKS = ["first", "second"]
+NOISES = [0.0, 0.5, 1.1]
 
 
 class StoreLaws(RuleBasedStateMachine):
@@ -32,7 +33,7 @@ class StoreLaws(RuleBasedStateMachine):
         self.catalogue = "\n".join(CATALOGUE).encode()
         self.store.keep_blob(blobs.resource(self.catalogue), self.catalogue)
         self.recorded, self.attributes, self.private, self.staged = set(), {}, {}, None
-        self.rounds, self.sums = {}, Counter()
+        self.rounds, self.sums, self.noises = {}, Counter(), Counter()
 
     def teardown(self):
         self.store.close()
@@ -53,15 +54,16 @@ class StoreLaws(RuleBasedStateMachine):
         self.store.set_attribute(name, value)
         self.attributes[name] = value
 
-    @rule(number=st.integers(0, 9), task_id=st.sampled_from(TASKS), masked=st.booleans())
-    def stage(self, number, task_id, masked):
+    @rule(number=st.integers(0, 9), task_id=st.sampled_from(TASKS), masked=st.booleans(), noise=st.sampled_from(NOISES))
+    def stage(self, number, task_id, masked, noise):
         if self.staged:
             with pytest.raises(StoreError, match="staged already"):
                 self.store.stage(make_staged(number, task_id))
         else:
-            self.staged = replace(make_staged(number, task_id), masked=masked)
+            self.staged = replace(make_staged(number, task_id), masked=masked, noise=noise)
             self.store.stage(self.staged)
             self.sums[task_id] += masked
+            self.noises[noise] += masked
 
     @precondition(lambda self: self.staged)
     @rule()
@@ -79,6 +81,7 @@ class StoreLaws(RuleBasedStateMachine):
             self.rounds[self.staged.task_id] = self.staged.round
         elif self.staged.masked:
             self.sums[self.staged.task_id] -= 1
+            self.noises[self.staged.noise] -= 1
         self.staged = None
 
     @rule(number=st.integers(0, 9), act=st.sampled_from(["promote", "discard"]))
@@ -104,6 +107,7 @@ class StoreLaws(RuleBasedStateMachine):
         for task_id in TASKS:
             assert self.store.contributed(task_id) == self.rounds.get(task_id)
             assert self.store.identities.participations(task_id) == self.sums[task_id]
+        assert self.store.identities.masked() == +self.noises
 
     @invariant()
     def holds_what_is_staged(self):
