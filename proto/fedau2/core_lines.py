@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
+from typing import TextIO
 
 from fedau2.logs import Seldom
 
@@ -53,7 +54,7 @@ def captured() -> Iterator[None]:
         stream.close()
 
 
-def _rebind(handlers: list[logging.Handler], stream: io.TextIOBase) -> None:
+def _rebind(handlers: list[logging.Handler], stream: TextIO) -> None:
     sys.stderr = stream
     for handler in handlers:
         assert isinstance(handler, logging.StreamHandler)
