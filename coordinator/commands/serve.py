@@ -27,7 +27,7 @@ from coordinator.grpc.handlers import unobserved
 from coordinator.grpc.server import Servers
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
-from fedau2 import logs
+from fedau2 import core_lines, logs
 
 if TYPE_CHECKING:
     from coordinator.telemetry.sending import Telemetry
@@ -55,7 +55,7 @@ def _serve(args: argparse.Namespace) -> int:
     logs.use(loaded.settings.log_format)
     for line in loaded.describe():
         _log.info("setting %s", line)
-    with process.private_files():
+    with process.private_files(), core_lines.captured():
         _log.info("at most %d open files, and so fewer connections", process.raise_file_limit())
         return asyncio.run(_serve_until_signal(loaded.settings))
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from coordinator.engine.blind_signer import BlindSigner
 from coordinator.engine.task_table import TaskTable
-from coordinator.errors import AdmittedError, EvidenceError, InvalidRequestError, NoAdmissionError
+from coordinator.errors import AdmittedError, BusyError, EvidenceError, InvalidRequestError, NoAdmissionError
 from coordinator.evidence.provider import Provider
 from coordinator.metrics.metrics import Metrics
+from coordinator.model import pace
 from coordinator.model.caller import CALLER
+from coordinator.model.limits import AddressLimits
 from coordinator.model.open_task import OpenTask
 from coordinator.store.admissions import AdmissionBook, Round
 from fedau2.v1.device_pb2 import Admission, AdmissionKey, AdmitRequest, AdmitResponse
@@ -44,6 +46,7 @@ class Admissions:
         run: runs work on the writing thread.
         metrics: count admissions.
         clock: seconds since 1970.
+        limits: the rate at which an identity may ask, whatever its addresses.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Admissions:
         run: Run,
         metrics: Metrics,
         clock: Callable[[], float],
+        limits: AddressLimits,
     ) -> None:
+        self._limits = limits
         self._provider, self._tasks, self._book, self._run = provider, tasks, book, run
         self._metrics, self._clock = metrics, clock
         self._keys: dict[str, tuple[Round, PrivateKey]] = {}
@@ -95,10 +100,11 @@ class Admissions:
             EvidenceError: the evidence is not accepted.
             NoAdmissionError: the key is not that of the population's open round.
             AdmittedError: the identity has had its admission to the round.
+            BusyError: the identity asks too often.
         """
         try:
             signature = await self._signed(request)
-        except (EvidenceError, AdmittedError) as error:
+        except (EvidenceError, AdmittedError, BusyError) as error:
             self._metrics.admissions.labels(type(error).__name__).inc()
             raise
         self._metrics.admissions.labels("issued").inc()
@@ -108,6 +114,8 @@ class Admissions:
         if len(request.evidence) > MOST_EVIDENCE or len(request.blinded) != blind.SIZE:
             raise InvalidRequestError(f"evidence has at most {MOST_EVIDENCE} bytes, and a blinded message {blind.SIZE}")
         holder = self._provider.holder(request.evidence, CALLER.get(), self._clock())
+        if not self._limits.spend(holder.hex(), self._clock()):
+            raise BusyError("this identity asks for admissions too often; try again later", pace.STARTING.message())
         task = self._tasks.open_task_of(request.population)
         if task is None:
             raise NoAdmissionError("the population has no round to be admitted to; check in later")

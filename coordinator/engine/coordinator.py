@@ -68,10 +68,11 @@ class Coordinator:
         self._watchers = Watchers()
         self._durability = Durability(storage, tasks, self._watchers, metrics, clock)
         blobs = BlobReader(storage.served, self._durability, metrics)
+        limits = AddressLimits() if limits is None else limits
         admissions = None
         if evidence is not None:
-            admissions = Admissions(evidence, tasks, storage.admissions, self._durability.run, metrics, clock)
-        limits = AddressLimits() if limits is None else limits
+            run = self._durability.run
+            admissions = Admissions(evidence, tasks, storage.admissions, run, metrics, clock, limits.fresh())
         self.admin_limited = Limited(limits.fresh(), metrics, clock)
         self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock, admissions, limits)
         self._opener = Opener(unmasker, tasks, self._durability, self._watchers, storage.served, clock)

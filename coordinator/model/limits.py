@@ -54,11 +54,7 @@ class AddressLimits:
         """
         if (key := network(address)) is None:
             return ""
-        use = self._uses.pop(key, None) or _Use(self._burst, now)
-        self._uses[key] = use  # the newest
-        self._forget()
-        use.left = min(self._burst, use.left + (now - use.since) * self._rate)
-        use.since = now
+        use = self._refreshed(key, now)
         if self._rate and use.left < 1:
             return "rate"
         if self._calls and use.calls >= self._calls:
@@ -66,6 +62,22 @@ class AddressLimits:
         use.left -= 1
         use.calls += 1
         return ""
+
+    def spend(self, credential: str, now: float) -> bool:
+        """Notes a call by a credential, which has the rate of an address; returns False if it is beyond it."""
+        use = self._refreshed(credential, now)
+        if self._rate and use.left < 1:
+            return False
+        use.left -= 1
+        return True
+
+    def _refreshed(self, key: str, now: float) -> _Use:
+        use = self._uses.pop(key, None) or _Use(self._burst, now)
+        self._uses[key] = use  # the newest
+        self._forget()
+        use.left = min(self._burst, use.left + (now - use.since) * self._rate)
+        use.since = now
+        return use
 
     def end(self, address: str) -> None:
         """Notes that a call has ended."""

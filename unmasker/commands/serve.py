@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from fedau2 import logs
+from fedau2 import core_lines, logs
 from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN, ClassCount
 from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
@@ -59,7 +59,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     logs.use(args.log_format)
     tls, wanted, folder = _tls(args), rules(args), place.folder(args)
-    with folder.held(), closing(Unmasker.open(folder, wanted, args.database)) as unmasker:
+    with core_lines.captured(), folder.held(), closing(Unmasker.open(folder, wanted, args.database)) as unmasker:
         _warn(wanted, reading.status(unmasker.books).classes)
         return asyncio.run(_serve_until_signal(unmasker, args, tls))
 

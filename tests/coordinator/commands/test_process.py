@@ -5,6 +5,9 @@ import os
 import resource
 import signal
 import stat
+import subprocess
+import tempfile
+from pathlib import Path
 
 import grpc
 import pytest
@@ -79,3 +82,20 @@ def test_a_hangup_in_the_middle_of_an_upload_ends_nothing(tools, tmp_path):
     assert "admin_tls_certificate ends at" in log[-1]
     code, _ = process.end(process.child.terminate)
     assert code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_another_account_of_the_machine_cannot_call_an_admin_socket(tools, tmp_path):
+    """The default address of operators is a port of loopback, which every account reaches; a socket is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # others may look for what is in it
+        admin = f"{folder}/admin.sock"
+        process = tools.Process(tmp_path / "state", "--admin", f"unix:{admin}")
+
+        def may(account, flag):
+            return subprocess.run(["test", flag, admin], user=account, check=False).returncode == 0
+
+        try:
+            assert [may("root", "-w"), may("nobody", "-e"), may("nobody", "-w")] == [True, True, False]
+        finally:
+            process.end(process.child.terminate)

@@ -112,10 +112,13 @@ class Page:
         self._call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self._call("Input.dispatchKeyEvent", type="keyUp", **event)
 
+    def colours(self, scheme):
+        """Shows the page as to a visitor who prefers light or dark colours."""
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
     def picture(self, width, scheme="light"):
         """Returns the whole page as PNG, so many pixels wide."""
-        feature = [{"name": "prefers-color-scheme", "value": scheme}]
-        self._call("Emulation.setEmulatedMedia", features=feature)
+        self.colours(scheme)
         shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **shape)
         return base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=True)["data"])

@@ -10,6 +10,7 @@ from coordinator.errors import NoAdmissionError
 from coordinator.evidence.anybody import Anybody
 from coordinator.evidence.certificates import Certificates
 from coordinator.model.caller import CALLER, Caller
+from coordinator.model.limits import AddressLimits
 from fedau2.v1.device_pb2 import (
     REJECTION_REASON_ADMISSION_NEEDED,
     REJECTION_REASON_ADMISSION_SPENT,
@@ -18,8 +19,9 @@ from fedau2.v1.device_pb2 import (
     AdmissionKey,
     AdmitRequest,
 )
+from fedau2.wire import blind
 from fedau2.wire.blind import EXPONENT
-from fedau2.wire.status import Status
+from fedau2.wire.status import Status, StatusError
 from tests.coordinator import conftest as tools
 from tests.coordinator.admitted import Holder, provider, token
 from tests.coordinator.refusals import refused
@@ -252,3 +254,30 @@ def test_an_admission_that_is_asked_for_while_the_round_ends_is_refused_and_harm
             assert await Holder(opened).key() != key
 
     asyncio.run(run())
+
+
+def test_an_identity_that_asks_too_often_is_asked_to_come_back_from_any_address(tmp_path, evidence):
+    clock = tools.Clock()
+
+    async def run():
+        async with tools.open_lab(tmp_path, evidence=evidence, clock=clock, limits=AddressLimits(rate=1)) as lab:
+            await lab.create()
+            key = await Holder(lab).key()
+
+            async def ask(user, number):
+                CALLER.set(Caller(f"192.0.2.{number}"))
+                request = AdmitRequest(population="movies", key=key, evidence=token(clock, user))
+                request.blinded = b"\0" + bytes([number]) * (blind.SIZE - 1)
+                try:
+                    return len((await lab.coordinator.devices.admit(request)).signature) == blind.SIZE
+                except StatusError as error:
+                    return error.status.name
+
+            first = [await ask("mallory", number) for number in range(12)]
+            other = await ask("anna", 50)
+            clock.now += 1.0
+            return first, other, await ask("mallory", 0), await ask("mallory", 1)
+
+    first, other, repeated, beyond = asyncio.run(run())
+    assert first == [True, *["ALREADY_EXISTS"] * 9, "UNAVAILABLE", "UNAVAILABLE"]
+    assert (other, repeated, beyond) == (True, True, "UNAVAILABLE")

@@ -98,7 +98,7 @@ def test_a_new_round_begins_with_nothing():
     spec = spec_of(made := hidden.bundle(row_threshold=1))
     total, content = HiddenSum("movies", spec), masked_vector(1, made.manifest, tools.make_updates(1))
     total.add(record(1, content), spec.decode(content.joined()))
-    total.reset()
+    total.begin(dict)
     assert total.frozen().members == ()
     assert not any(total.frozen().head)
     assert not total.statistics().clipped

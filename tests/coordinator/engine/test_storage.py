@@ -66,7 +66,7 @@ def test_recovery_ends_when_it_is_told_to_and_can_be_repeated(tools, tmp_path):
     async def told():
         signals = asyncio.Queue()
         signals.put_nowait(15)
-        return await _opened(Settings(state=tmp_path), signals)
+        return await _opened(Settings(state=tmp_path), None, signals)
 
     assert asyncio.run(told()) is None
     with closing(Storage(tmp_path, Metrics())) as storage:  # nobody holds the folder

@@ -1,6 +1,8 @@
 """The files for TLS are read and compared before anything is served."""
 
 import asyncio
+import contextlib
+import re
 import ssl
 import warnings
 from dataclasses import replace
@@ -165,3 +167,45 @@ def test_the_newest_tls_is_spoken_and_an_old_one_is_not(tls, newest, spoken):
             await servers.stop()
 
     assert asyncio.run(call()) == spoken
+
+
+def test_handshakes_that_fail_do_not_fill_the_log(tls, tools, tmp_path):
+    """Without a certificate, with one of a stranger, and in plaintext."""
+    (tmp_path / "devices.pem").write_bytes(AUTHORITY[1])
+    files = tls()
+    flags = (
+        "--tls-certificate",
+        files.certificate,
+        "--tls-key",
+        files.key,
+        "--tls-client-ca",
+        tmp_path / "devices.pem",
+    )
+    process = tools.Process(tmp_path / "state", "--log-level", "INFO", *map(str, flags))
+
+    async def failing(pair):
+        context = ssl.create_default_context(cadata=CERTIFICATE.decode())
+        if pair is not None:
+            (tmp_path / "pair.pem").write_bytes(pair[0] + pair[1])
+            context.load_cert_chain(tmp_path / "pair.pem")
+        for _ in range(20):
+            _, port = process.devices.split(":")
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                reader, writer = await asyncio.open_connection("localhost", int(port), ssl=context)
+                await reader.read()  # in TLS 1.3 a client has done its part before it is refused
+                writer.close()
+        return await asyncio.open_connection("127.0.0.1", int(port))
+
+    async def run():
+        for pair in (None, OTHER):
+            _, writer = await failing(pair)
+            writer.write(b"no handshake")
+            writer.close()
+
+    asyncio.run(run())
+    code, log = process.end(process.child.terminate)
+    assert code == 0
+    lines = [line for line in log.splitlines() if "gRPC: " in line or re.match(r"[IWEF]\d{4} ", line)]
+    assert any("PEER_DID_NOT_RETURN_A_CERTIFICATE" in line for line in lines), log
+    assert len(lines) <= 8, lines
+    assert "127.0.0.1" not in "".join(lines)
