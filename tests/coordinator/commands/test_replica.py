@@ -155,3 +155,15 @@ def test_files_of_coordinators_are_tried_on_each_other(tmp_path, capsys):
     assert "for servers and clients" in capsys.readouterr().err
     assert checked("replicas", "other") == 1
     assert "signed by replica_tls_client_ca" in capsys.readouterr().err
+
+
+def test_where_callers_show_who_they_are_coordinators_do_so_too(tmp_path, capsys):
+    pki = tmp_path / "pki"
+    assert main(["certificates", "--out", str(pki), "--host", "localhost"]) == 0
+    own = pki / "coordinator"
+    files = ("--admin-tls-certificate", own / "certificate.pem", "--admin-tls-key", own / "key.pem")
+    options = ("--replica", "127.0.0.1:1", *POSTGRES, *map(str, files))
+    asked = ("--admin-tls-client-ca", str(pki / "authority.pem"))
+    assert main(["serve", "--check", "--state", "state", *options]) == 0
+    assert main(["serve", "--check", "--state", "state", *options, *asked]) == 1
+    assert "a coordinator speaks for them" in capsys.readouterr().err
