@@ -9,6 +9,8 @@ from coordinator.store import database
 from coordinator.store.lease import LONGEST_ADDRESS
 from fedau2.wire import addresses
 
+_FILES = "replica_tls_certificate, replica_tls_key and replica_tls_client_ca"
+
 
 def check_replica(settings: Settings) -> None:
     """Returns if the settings of several coordinators can be used together.
@@ -28,7 +30,12 @@ def check_replica(settings: Settings) -> None:
         if not addresses.is_loopback(settings.replica):
             raise SettingError(
                 f"replica is {settings.replica}, which is not a loopback address: coordinators must show certificates "
-                "there, so it needs replica_tls_certificate, replica_tls_key and replica_tls_client_ca"
+                f"there, so it needs {_FILES}"
+            )
+        if settings.admin_tls_client_ca or settings.admin_tokens or settings.tls_client_ca:
+            raise SettingError(
+                "operators or devices show who they are, and a coordinator speaks for them on the address replica: "
+                f"coordinators must show certificates there too, so it needs {_FILES}"
             )
         return
     if settings.replica_tls_client_ca is None:

@@ -8,8 +8,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
 
 from coordinator.engine.limited import Limited
 from coordinator.errors import InvalidRequestError
@@ -18,6 +18,8 @@ from coordinator.grpc.operators import Operator, Operators, Role
 from coordinator.grpc.parsing import Entry
 from coordinator.grpc.status import Context
 from coordinator.model.caller import CALLER, Caller
+
+_T = TypeVar("_T")
 
 _CALLER, _OPERATOR = "fedau2-caller-bin", "fedau2-operator-bin"
 
@@ -44,7 +46,7 @@ def entry(expect: Callable[[Context], None], limited: Callable[[], Limited]) -> 
     @contextmanager
     def entering(context: Context) -> Iterator[None]:
         expect(context)
-        CALLER.set(Caller(**_unpacked(context, _CALLER)))
+        CALLER.set(_unpacked(Caller, context, _CALLER))
         with limited().call():
             yield
 
@@ -73,18 +75,20 @@ class PassedOn(Operators):
         Raises:
             InvalidRequestError: it names none.
         """
-        named = _unpacked(context, _OPERATOR)
-        role = named.pop("role")
-        return Operator(role=None if role is None else Role(role), **named)
+        named = _unpacked(Operator, context, _OPERATOR)
+        return named if named.role is None else replace(named, role=Role(named.role))
 
 
 def _packed(values: dict[str, Any]) -> bytes:
     return json.dumps(values).encode()
 
 
-def _unpacked(context: Context, key: str) -> dict[str, Any]:
-    for name, value in context.invocation_metadata() or ():
-        if name == key and isinstance(value, bytes):
-            named: dict[str, Any] = json.loads(value)
-            return named
-    raise InvalidRequestError("this address is for the other coordinators of the ledger; call the device address")
+def _unpacked(kind: type[_T], context: Context, key: str) -> _T:
+    """Reads what a stand-by says of its caller. A newer one may say more than this version knows."""
+    try:
+        shown = dict(context.invocation_metadata() or ())[key]
+        named = json.loads(shown)
+        return kind(**{field.name: named[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError):
+        text = "this address is for the other coordinators of the ledger; call the device address"
+        raise InvalidRequestError(text) from None

@@ -8,8 +8,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.optimizers import server_step
 from fedau2.v1 import admin_pb2
@@ -175,5 +173,7 @@ class _Postgres:
 @contextmanager
 def postgres_books(url):
     """The ledger in a database of PostgreSQL, in use or not."""
+    import psycopg  # here, because it comes with an extra
+
     with psycopg.connect(url) as connection:
         yield Books(_Postgres(connection))

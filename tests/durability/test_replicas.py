@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+
 from client_sdk.kernel import fedncf
 from export import bundle as bundles
 from tests import plans

@@ -27,6 +27,7 @@ def test_uploads_are_compared(monkeypatch, capsys):
     assert list(report["memory"]) == ["2", "5"]
 
 
+@pytest.mark.slow
 def test_several_coordinators_are_compared(monkeypatch, capsys, postgres_url):
     monkeypatch.setattr(replicas, "QUICK", replicas.Effort(turns=1, uploads=((SMALL, 5),)))
     assert main(["bench", "replicas", "--quick", "--database", postgres_url]) == 0

@@ -5,11 +5,17 @@ import os
 import re
 import signal
 import socket
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+import threading
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 
 import pytest
 
 from coordinator.cli import main
+from coordinator.commands.replica import Replica
+from coordinator.commands.settings import Settings
+from coordinator.errors import StoppedError
+from coordinator.grpc.server import Servers
+from coordinator.store.lease import Lease
 from fedau2.wire.status import Status, StatusError
 from tests.coordinator import conftest as tools
 
@@ -100,19 +106,47 @@ def test_whoever_is_killed_or_stopped_another_goes_on_to_the_same_bytes(tmp_path
     assert main(["doctor", "--state", str(term), "--database", postgres_url]) == 0
 
 
-def test_a_stand_by_ends_at_once_and_a_leader_hands_over(tmp_path, postgres_url):
+def test_a_leader_that_is_told_to_end_drains_and_hands_over(tmp_path, postgres_url):
     with ExitStack() as stack:
-        one, two, three = (stack.enter_context(replica(tmp_path, postgres_url, name)) for name in ("1", "2", "3"))
-        assert two.end(two.child.terminate)[0] == 0
+        one, two = (stack.enter_context(replica(tmp_path, postgres_url, name)) for name in ("one", "two"))
         code, errors = one.end(one.child.terminate)
         assert (code, "draining" in errors, "ERROR" in errors) == (0, True, False)
 
         async def lead():
-            async with labs(three) as (lab,):
+            async with labs(two) as (lab,):
                 await patiently(lambda: lab.create())
 
         asyncio.run(lead())
-        assert leading(tmp_path, "3")[0] == 1.0
+        assert leading(tmp_path, "two")[0] == 1.0
+
+
+def test_a_stand_by_outlives_its_connection_and_ends_when_it_is_told_to(tmp_path, postgres_url, monkeypatch):
+    monkeypatch.setattr("coordinator.commands.replica.LOOK", 0.01)
+    seen = []
+
+    async def main():
+        servers = await Servers.start("127.0.0.1:0", "127.0.0.1:0")
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(servers.stop)
+            settings = Settings(state=tmp_path, database=postgres_url, replica="127.0.0.1:0")
+            standing = await Replica.start(settings, servers, stack)
+            stack.callback(standing.release)
+            stop = threading.Event()
+            waiting = asyncio.ensure_future(standing.stand_by(stop))
+            for state in ("standing by", "starting", "standing by"):
+                while servers.health != state:
+                    await asyncio.sleep(0.001)
+                seen.append(state)
+                if state == "standing by" and len(seen) == 1:
+                    standing._lease._connection.connection.driver_connection.close()
+            stop.set()
+            with pytest.raises(StoppedError, match="while it stood by"):
+                await waiting
+            assert not standing.leads
+
+    with closing(Lease(postgres_url, "127.0.0.1:1", 60)) as leader:
+        leader.seek()
+        asyncio.run(main())
 
 
 POSTGRES = ("--database", "postgresql://host/ledger")
@@ -155,3 +189,15 @@ def test_files_of_coordinators_are_tried_on_each_other(tmp_path, capsys):
     assert "for servers and clients" in capsys.readouterr().err
     assert checked("replicas", "other") == 1
     assert "signed by replica_tls_client_ca" in capsys.readouterr().err
+
+
+def test_where_callers_show_who_they_are_coordinators_do_so_too(tmp_path, capsys):
+    pki = tmp_path / "pki"
+    assert main(["certificates", "--out", str(pki), "--host", "localhost"]) == 0
+    own = pki / "coordinator"
+    files = ("--admin-tls-certificate", own / "certificate.pem", "--admin-tls-key", own / "key.pem")
+    options = ("--replica", "127.0.0.1:1", *POSTGRES, *map(str, files))
+    asked = ("--admin-tls-client-ca", str(pki / "authority.pem"))
+    assert main(["serve", "--check", "--state", "state", *options]) == 0
+    assert main(["serve", "--check", "--state", "state", *options, *asked]) == 1
+    assert "a coordinator speaks for them" in capsys.readouterr().err

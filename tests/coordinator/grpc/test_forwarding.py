@@ -329,10 +329,13 @@ def test_only_coordinators_get_in_on_their_address(files, person):
 def test_a_caller_that_names_nobody_is_refused_on_the_coordinators_address(tmp_path):
     async def main():
         async with pair(tmp_path) as two, grpc.aio.insecure_channel(two.peers.address) as opened:
+            garbage = (("fedau2-caller-bin", b"{}"),), (("fedau2-caller-bin", b"[1"),), (("fedau2-caller-bin", b"7"),)
             calls = [
+                *(DeviceServiceStub(opened).CheckIn(CheckInRequest(), metadata=shown) for shown in garbage),
                 DeviceServiceStub(opened).CheckIn(CheckInRequest(population="movies")),
                 AdminServiceStub(opened).ListTasks(
-                    admin_pb2.ListTasksRequest(), metadata=(("fedau2-caller-bin", b"{}"),)
+                    admin_pb2.ListTasksRequest(),
+                    metadata=(("fedau2-caller-bin", b'{"address": "", "certificate": ""}'),),
                 ),
             ]
             for call in calls:

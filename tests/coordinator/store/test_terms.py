@@ -12,6 +12,7 @@ from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
 from coordinator.store.operations_log import OperationsLog, read
 from coordinator.store.state_folder import StateFolder
+from fedau2.wire.status import Status, StatusError
 
 
 @contextmanager
@@ -150,3 +151,29 @@ def test_a_shared_folder_that_is_a_file_is_named(tmp_path, postgres_url):
     (tmp_path / "file").write_text("")
     with leading(postgres_url) as lease, pytest.raises(FolderError, match="shared folder cannot be used"):
         terms.begin(tmp_path / "file", lease, REAL)
+
+
+@pytest.mark.parametrize(("ahead", "status"), [(-300, None), (300, Status.DEADLINE_EXCEEDED)])
+def test_a_successor_whose_clock_differs_by_minutes_loses_nothing_acknowledged(
+    tools, tmp_path, postgres_url, ahead, status
+):
+    async def before(folder, url):
+        async with tools.open_lab(folder, database=url) as lab:
+            await lab.create()
+            await lab.contribute([0])
+            return await lab.assignment()
+
+    async def after(folder, url, assignment):
+        clock = tools.Clock()
+        clock.now += ahead
+        async with tools.open_lab(folder, database=url, clock=clock) as lab:
+            assert (await lab.only_task()).reported == 1
+            try:
+                await lab.upload(assignment, tools.make_contribution(1))
+            except StatusError as error:
+                return error.status
+
+    with leading(postgres_url) as lease:
+        assignment = asyncio.run(before(terms.begin(tmp_path, lease, REAL), lease.term_url))
+    with leading(postgres_url) as lease:
+        assert asyncio.run(after(terms.begin(tmp_path, lease, REAL), lease.term_url, assignment)) is status
