@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from benchmarks import figure, tables
@@ -14,7 +15,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for environments and data")
     parser.add_argument("--out", type=Path, required=True, help="folder for benchmarks.json, .md and .svg")
     parser.add_argument("--systems", default=",".join(ROUNDS), help="names, with commas between them")
-    parser.add_argument("--cycles", type=int, default=3, help="how often each system runs")
+    parser.add_argument("--cycles", type=int, default=2, help="how often each system runs")
     parser.add_argument("--users", default=",".join(map(str, USERS)), help="numbers of registered users")
     options = parser.parse_args()
     systems = options.systems.split(",")
@@ -22,9 +23,11 @@ def main() -> int:
         parser.error(f"there is no system {', '.join(sorted(unknown))}; there are {', '.join(ROUNDS)}")
     options.out.mkdir(parents=True, exist_ok=True)
     users = [int(number) for number in options.users.split(",")]
+    begin = time.monotonic()
     for figures in compare(
         options.work.resolve(), systems, options.cycles, users, lambda line: print(line, flush=True)
     ):
+        figures.minutes = round((time.monotonic() - begin) / 60, 1)
         figures.write(options.out / "benchmarks.json")
     (options.out / "benchmarks.md").write_text(tables.all_tables(figures), "utf-8")
     figure.draw(figures, options.out / "benchmarks.svg")

@@ -17,22 +17,27 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Window
 from benchmarks.peers import Environment
 from benchmarks.uploads import Uploads
+from client_sdk.errors import FedError
+from simulator.errors import SimulatorError
 
 ROUNDS: Mapping[str, int] = {
-    "loop": 8,
-    "copies": 8,
-    "fedau2": 25,
-    "fedau2-native": 40,
-    "fedau2-unlearning": 20,
-    "pfl": 8,
+    "loop": 5,
+    "copies": 4,
+    "fedau2": 15,
+    "fedau2-native": 25,
+    "fedau2-unlearning": 12,
+    "pfl": 5,
     "flower": 3,
 }
 """The systems, and the rounds of a run of each: a slow one gets fewer."""
 
-USERS = (943, 10_000, 100_000)
+USERS = (943, 2_000, 100_000)
 """Registered users: as many as MovieLens 100K has, and more."""
 
-_LIMIT = 900.0
+LARGEST: Mapping[str, int] = {"copies": 943, "fedau2-unlearning": 943, "flower": 2_000, "pfl": 2_000}
+"""The most registered users that a system is run with, where the whole would take too long with more."""
+
+_LIMIT = 480.0
 """Seconds of a run."""
 
 
@@ -44,8 +49,9 @@ class Figures:
         machine: the machine and the versions.
         cycles: for 943 users, the runs of each cycle; every system runs once in a cycle.
         growth: a run with more users of each system.
-        uploads: the cost of uploads to servers, in the order of measurement.
+        uploads: the cost of uploads to each server.
         failed: the reason for each system that could not be installed or run, by its name and users.
+        minutes: of all runs together, installing included.
     """
 
     machine: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +59,7 @@ class Figures:
     growth: list[Window] = field(default_factory=list)
     uploads: list[Uploads] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    minutes: float = 0.0
 
     def write(self, file: Path) -> None:
         """Writes them as JSON."""
@@ -65,7 +72,7 @@ class Figures:
         cycles = [[Window(**window) for window in cycle] for cycle in values["cycles"]]
         growth = [Window(**window) for window in values["growth"]]
         uploads = [Uploads(**measured) for measured in values["uploads"]]
-        return cls(values["machine"], cycles, growth, uploads, values["failed"])
+        return cls(values["machine"], cycles, growth, uploads, values["failed"], values["minutes"])
 
 
 def compare(
@@ -83,20 +90,33 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     figures = Figures(_machine())
     environments = dict(_environments(folder, systems, figures, say))
+    yield figures
     for cycle in range(cycles):
         figures.cycles.append([])
         for system, environment in environments.items():
             window = _run(system, environment, folder, users[0], figures, say)
             figures.cycles[cycle] += [window] if window else []
             yield figures
-    for _ in range(cycles if "flower" in environments else 0):
-        _measure_uploads(environments["flower"], folder, users[0], figures, say)
-        yield figures
+        if cycle == 0:  # before the other cycles, so that a run that is interrupted has something for every table
+            yield from _grow_and_upload(folder, environments, users, figures, say)
+
+
+def _grow_and_upload(
+    folder: Path,
+    environments: Mapping[str, Environment],
+    users: Sequence[int],
+    figures: Figures,
+    say: Callable[[str], None],
+) -> Iterator[Figures]:
     for number in users[1:]:
         for system, environment in environments.items():
-            window = _run(system, environment, folder, number, figures, say)
-            figures.growth += [window] if window else []
-            yield figures
+            if number <= LARGEST.get(system, number):
+                window = _run(system, environment, folder, number, figures, say)
+                figures.growth += [window] if window else []
+                yield figures
+    if "flower" in environments:
+        _measure_uploads(environments["flower"], folder, users[0], figures, say)
+        yield figures
 
 
 def _environments(
@@ -117,14 +137,19 @@ def _environments(
 def _measure_uploads(
     flower: Environment, folder: Path, users: int, figures: Figures, say: Callable[[str], None]
 ) -> None:
-    figures.uploads.append(uploads.coordinator(work.Work(_file(folder, users), users, 0)))
-    try:
-        with tempfile.TemporaryDirectory() as settings:
-            figures.uploads.append(uploads.superlink(flower, Path(settings)))
-    except BenchmarkError as error:
-        figures.failed["SuperLink"] = str(error)
-    for measured in figures.uploads[-2:]:
-        say(f"{measured.server}: {measured.cpu_ms:.1f} CPU-ms an upload")
+    with tempfile.TemporaryDirectory() as settings:
+        for name, measure_one in (
+            ("coordinator", lambda: uploads.coordinator(work.Work(_file(folder, users), users, 0))),
+            ("SuperLink", lambda: uploads.superlink(flower, Path(settings))),
+        ):
+            try:
+                measured = measure_one()
+            except (BenchmarkError, SimulatorError, FedError, OSError) as error:
+                figures.failed[name] = str(error)
+                say(f"{name}: {error}")
+            else:
+                figures.uploads.append(measured)
+                say(f"{measured.server}: {measured.cpu_ms:.1f} CPU-ms an upload")
 
 
 def _run(

@@ -1,5 +1,9 @@
-"""`python -m benchmarks.page`: writes the tables and the picture of docs/benchmarks.md from `figures.json`."""
+"""`python -m benchmarks.page [FILE]`: takes a run's benchmarks.json over into `figures.json`, and writes the tables and
+the picture of docs/benchmarks.md from it.
+"""
 
+import shutil
+import sys
 from pathlib import Path
 
 from benchmarks import figure, tables
@@ -27,16 +31,18 @@ def updated(page: str, figures: Figures) -> str:
     return page
 
 
-def main(file: Path = FIGURES) -> None:
+def main(run: Path | None = None) -> None:
     """Updates page and picture.
 
     Args:
-        file: holds the figures.
+        run: figures to take over; None: those of `FIGURES` as they are.
     """
-    figures = Figures.read(file)
+    if run is not None:
+        shutil.copyfile(run, FIGURES)
+    figures = Figures.read(FIGURES)
     PAGE.write_text(updated(PAGE.read_text("utf-8"), figures), "utf-8")
     figure.draw(figures, PICTURE)
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:2]))

@@ -11,6 +11,7 @@ import grpc
 from coordinator.commands import admin
 from coordinator.errors import CallError, CoordinatorError
 from fedau2 import __version__, programs
+from fedau2.parser import Parser
 from fedau2.wire.errors import WireError
 
 _COMMANDS = (
@@ -68,7 +69,7 @@ def _failed(error: Exception) -> int:
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Makes the parser. It knows the flags of the command that the words name, whose module alone is loaded."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedau2-coordinator", description="Runs federated rounds: serves devices and keeps their contributions."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

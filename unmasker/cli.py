@@ -5,6 +5,7 @@ import logging
 import os
 
 from fedau2 import __version__, programs
+from fedau2.parser import Parser
 from fedau2.wire.errors import WireError
 from unmasker.commands import backup, books, log, serve
 from unmasker.errors import UnmaskerError
@@ -46,9 +47,7 @@ def _explained(error: Exception) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fedau2-unmasker", description="Enrols devices for secure sums and makes the keys of rounds."
-    )
+    parser = Parser(prog="fedau2-unmasker", description="Enrols devices for secure sums and makes the keys of rounds.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, add, text in _COMMANDS:

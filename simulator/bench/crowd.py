@@ -6,8 +6,9 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import Message
@@ -189,8 +190,8 @@ def _population(devices: int, items: int) -> tuple[Bundle, Population]:
     return bundle, Population.create(bundle.manifest, 0, leave_one_out(dataset).train, {"gender": values})
 
 
-def report(devices: int, secure: bool, items: int, console: Console) -> None:
-    """Measures the round and prints a table; see `measure`."""
+def report(devices: int, secure: bool, items: int, console: Console) -> dict[str, Any]:
+    """Measures the round, prints a table, and returns its figures for JSON; see `measure`."""
     crowd = measure(devices, secure, items)
     kind = "secure" if secure else "plain"
     title = f"{crowd.devices:,} SDK instances in one {kind} round over gRPC, {items:,} items"
@@ -210,3 +211,4 @@ def report(devices: int, secure: bool, items: int, console: Console) -> None:
         f"acknowledgement; {crowd.uploaded / 1e6:,.0f} MB uploaded; "
         f"slowest check-in {crowd.check_in:.1f} s, slowest upload {crowd.upload:.1f} s"
     )
+    return asdict(crowd)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ from simulator.datasets.split import leave_one_out
 from simulator.errors import DatasetError
 
 
-def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> None:
-    """Runs all measurements and prints them.
+def report(data_dir: Path | None, out: Path | None, quick: bool, console: Console) -> dict[str, Any]:
+    """Runs all measurements, prints them, and returns their figures for JSON.
 
     Args:
         data_dir: folder of MovieLens 100K; without it the data is synthetic.
@@ -62,10 +63,13 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
     }
     if out is not None:
         out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    return figures
 
 
-def workers(data_dir: Path | None, out: Path | None, quick: bool, number: int, console: Console) -> None:
-    """Measures rounds of several threads beside rounds of one, and prints them.
+def workers(
+    data_dir: Path | None, out: Path | None, quick: bool, number: int, console: Console
+) -> list[dict[str, Any]]:
+    """Measures rounds of several threads beside rounds of one, prints them, and returns their figures for JSON.
 
     Args:
         data_dir: folder of MovieLens 100K; without it the data is synthetic.
@@ -76,8 +80,10 @@ def workers(data_dir: Path | None, out: Path | None, quick: bool, number: int, c
     """
     interactions, labels, items, _ = _data(data_dir)
     gains = threads.report((interactions, labels, items), number, 3 if quick else 15, console)
+    figures = list(map(asdict, gains))
     if out is not None:
-        out.write_text(json.dumps(list(map(asdict, gains)), indent=2) + "\n", "utf-8")
+        out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    return figures
 
 
 def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:

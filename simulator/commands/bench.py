@@ -1,11 +1,14 @@
 """`fedau2-sim bench`: measures what a client costs, a round of many devices at once, or several threads."""
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from fedau2.wire.secure import policy
+from simulator.commands.printing import notes
 from simulator.errors import ConfigError
 
 MOST = 100_000
@@ -25,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sums", choices=("plain", "secure"), help="sums of --fleet (plain)")
     parser.add_argument("--items", type=_number, metavar="N", help="items of --fleet (1682)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=_bench)
 
 
@@ -46,9 +50,13 @@ def _bench(options: argparse.Namespace, console: Console) -> None:
     from simulator.experiment import resources
 
     resources.prepare()
+    tables = notes(options, console)
+    figures: Any
     if workers:
-        report.workers(options.data_dir, options.out, options.quick, workers, console)
+        figures = report.workers(options.data_dir, options.out, options.quick, workers, tables)
     elif fleet is None:
-        report.report(options.data_dir, options.out, options.quick, console)
+        figures = report.report(options.data_dir, options.out, options.quick, tables)
     else:
-        crowd.report(fleet, options.sums == "secure", options.items or crowd.ITEMS, console)
+        figures = crowd.report(fleet, options.sums == "secure", options.items or crowd.ITEMS, tables)
+    if options.json:
+        print(json.dumps(figures, indent=2))

@@ -1,12 +1,15 @@
 """`fedau2-sim calibrate`: measures contributions, and writes the policy of secure sums that fits them."""
 
 import argparse
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from simulator.commands.printing import notes
 from simulator.config import arguments, flags
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=arguments.folder, required=True, help="folder of the policy, sums.yaml")
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--config", type=Path, help="a run's config.yaml; options given beside it change it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     flags.add(parser)
     parser.set_defaults(command=_calibrate)
 
@@ -38,26 +42,49 @@ def _calibrate(options: argparse.Namespace, console: Console) -> None:
     parts = Parts.of(config, dataset)
     hiding.expect_cohort(config.engine, len(parts.split.train))
     options.out.mkdir(parents=True, exist_ok=True)
-    with bars(console) as display:
+    remarks = notes(options, console)
+    with bars(remarks) as display:
         measured = hiding.measure(config.engine, parts, options.out, Bar(display, options.out.name))
     policy = measured.policy(config.engine, parts.bundle.manifest)
     path = options.out / sums.FILE
     files.write(path, policy.dump())
-    console.print(_table(measured, policy))
-    console.print(sums.crowd_line(policy, parts.bundle.manifest.items), markup=False)
-    console.print(sums.noise_line(policy, config.evaluation.delta), markup=False)
-    console.print(f"Policy: {path}", markup=False)
+    rows = _rows(measured, policy)
+    lines = [
+        sums.crowd_line(policy, parts.bundle.manifest.items),
+        sums.noise_line(policy, config.evaluation.delta),
+    ]
+    if options.json:
+        print(json.dumps({"policy": str(path), "tensors": rows, "notes": lines}, indent=2))
+        return
+    console.print(_table(rows))
+    for line in (*lines, f"Policy: {path}"):
+        console.print(line, markup=False)
 
 
-def _table(measured: "Calibration", policy: "Policy") -> Table:
-    """Shows norms over all measured contributions, and the grid that was chosen."""
-    columns = ("tensor", "norm, median", "95%", "largest number", "clip", "step", "clip in steps")
+def _rows(measured: "Calibration", policy: "Policy") -> list[dict[str, Any]]:
+    """Lists norms over all measured contributions, and the grid that was chosen, by tensor."""
+    return [
+        {
+            "tensor": name,
+            "norm, median": sizes.quantile(0.5),
+            "95%": sizes.quantile(0.95),
+            "largest number": sizes.top(),
+            "clip": sizes.clip(),
+            "step": 2.0 ** -policy.grids[name].exponent,
+            "clip in steps": policy.grids[name].clip,
+        }
+        for name, sizes in sorted(measured.sizes.items())
+    ]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Contributions by tensor", title_justify="left", box=None, pad_edge=False)
-    for number, name in enumerate(columns):
+    for number, name in enumerate(rows[0]):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for name, sizes in sorted(measured.sizes.items()):
-        grid = policy.grids[name]
-        median, high, largest = sizes.quantile(0.5), sizes.quantile(0.95), sizes.top()
-        figures = (median, high, largest, sizes.clip(), 2.0**-grid.exponent)
-        table.add_row(name, *(f"{figure:.3g}" for figure in figures), f"{grid.clip:,}")
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else _figure(value) for value in row.values()))
     return table
+
+
+def _figure(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

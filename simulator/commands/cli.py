@@ -1,6 +1,5 @@
 """`fedau2-sim`: runs an experiment, an audit, the demo, or the benchmark, and looks after data sets."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,9 +10,9 @@ from client_sdk.errors import FedError
 from coordinator.errors import CoordinatorError
 from export.errors import ExportError
 from fedau2 import __version__, plugins, programs
+from fedau2.parser import Parser
 from fedau2.plugins import PluginError
 from fedau2.wire.errors import WireError
-from simulator.commands.parser import Parser
 from simulator.errors import BoundPassedError, SimulatorError, explain
 
 COMMANDS = {
@@ -32,6 +31,9 @@ COMMANDS = {
 }
 """The commands and what they do. Each has a module of its name in this package."""
 
+BOUND_PASSED = 3
+"""Exit status of an audit in which an attack passed a bound."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status.
@@ -49,7 +51,7 @@ def _run(arguments: Sequence[str]) -> int:
         options.command(options, Console(quiet=options.quiet))
     except BoundPassedError as error:
         print(f"fedau2-sim: {error}", file=sys.stderr)
-        return 3
+        return BOUND_PASSED
     return 0
 
 
@@ -58,7 +60,7 @@ def _explain(error: Exception) -> str | None:
     return explain(error) if isinstance(error, ours) else None
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> Parser:
     """Makes the parser. It knows the options of the command that the arguments name, whose module alone is loaded."""
     parser = Parser(prog="fedau2-sim", description="Simulates federated attribute unlearning.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -71,14 +73,14 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def parser_of(name: str) -> argparse.ArgumentParser:
+def parser_of(name: str) -> Parser:
     """Makes the parser of one of `COMMANDS`."""
     parser = Parser(prog=f"fedau2-sim {name}")
     _fill(parser, name)
     return parser
 
 
-def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+def _fill(parser: Parser, name: str) -> None:
     import_module(f"simulator.commands.{name}").add(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and --json")
+    parser.add_switch("-q", "--quiet", text="print nothing but errors and --json")
     parser.add_argument(plugins.OPTION, metavar="MODULE", help=plugins.HELP)

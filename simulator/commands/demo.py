@@ -1,6 +1,7 @@
 """`fedau2-sim demo`: the Original beside FedAU2, what is recommended, and secure sums of a fleet, on MovieLens 100K."""
 
 import argparse
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export.plan import defaults
+from simulator.commands.printing import notes
 from simulator.config import arguments
 from simulator.config.config import Config
 from simulator.config.presets import preset
@@ -40,7 +42,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--out", type=arguments.folder, default=Path("runs/demo"), help="folder of the results (%(default)s)"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
-    parser.set_defaults(command=lambda options, console: demo(options.out, options.data_dir, console))
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(command=_demo)
+
+
+def _demo(options: argparse.Namespace, console: Console) -> None:
+    metrics = demo(options.out, options.data_dir, notes(options, console))
+    if options.json:
+        print(json.dumps(metrics, indent=2))
 
 
 def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:

@@ -71,8 +71,9 @@ def from_zero(axes: "Axes") -> None:
 
 
 def legend_below(axes: "Axes", columns: int = 4) -> None:
-    """Puts the legend below the panel and the label of its axis, where it hides nothing."""
-    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 5}
+    """Puts the legend below the panel and the label of its axis, which must be there, so that it hides nothing."""
+    below = 5 + 1.8 * axes.get_xlabel().count("\n")  # in heights of the legend's letters
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": below}
     axes.legend(frameon=False, fontsize=8, ncols=columns, **place)
 
 

@@ -213,6 +213,7 @@ def _interval(axes: "Axes", row: int, value: float, low: float | None, high: flo
     """Draws a value with its interval; hollow where there are too few users for one."""
     look = style(row)
     shown = {"color": look["color"], "marker": look["marker"], "markersize": 7, "linestyle": "none", "capsize": 3}
+    shown["clip_on"] = False  # a value of 0 lies on the edge of the panel
     if low is None or high is None:
         axes.plot([value], [row], color=look["color"], marker=look["marker"], markersize=7, markerfacecolor="white")
         axes.annotate("too few users", (value, row), xytext=(8, -3), textcoords="offset points", fontsize=8, color=GREY)

@@ -66,6 +66,13 @@ def test_more_leakage_is_further_right_and_filled_only_beyond_its_null(drawn):
     assert [text.get_text() for text in axes.texts] == ["0.700", "0.520", "0.700", "0.700", "0.600"]
 
 
+@pytest.mark.parametrize("runs", [1, 3])
+def test_the_legend_hides_neither_panel_nor_label(drawn, runs):
+    axes = leakage(drawn, {f"run {number}": metrics(0.7) for number in range(runs)})
+    drawn[-1].canvas.draw()
+    assert axes.get_legend().get_window_extent().y1 < axes.xaxis.label.get_window_extent().y0 < axes.bbox.y0
+
+
 def test_the_largest_family_the_published_map_and_recommendations_are_drawn_where_a_run_has_them(drawn):
     further = {f"bacc_{part}{name}": 0.9 for name in ("largest", "map_gaps", "top50") for part in ("", "null_p95_")}
     labels = [text.get_text() for text in leakage(drawn, {"it": metrics(0.7) | further}).get_yticklabels()]
