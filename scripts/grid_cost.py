@@ -19,7 +19,7 @@ from export.bundle import Bundle, build
 from export.plan.message import plan_of
 from fedau2 import native
 from fedau2.wire import blobs
-from scripts.masking import arithmetics, computed
+from scripts.masking import choices, computed
 from simulator.config.sections import EngineSettings
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
@@ -53,7 +53,7 @@ def _measure(model: str, bundle: Bundle, population: Population, kernel: KernelN
     members = np.random.default_rng(1).choice(len(population), COHORT, replace=False)
     hidden = _hidden(bundle, population)
     ways: dict[str, Callable[[], object]] = {"plain": partial(_engine(bundle, population, kernel).collect, members)}
-    for name, library in arithmetics().items():
+    for name, library in choices().items():
         collect = partial(_engine(hidden, population, kernel).collect, members)
         ways[name] = partial(computed, library, collect)
     costs = np.array([[_cpu(way) for way in ways.values()] for _ in range(repeats + 1)][1:]).T / COHORT * 1e3

@@ -1,8 +1,8 @@
 """Measures what masks cost a device and the coordinator, beside a plain contribution of the same bytes.
 
 All parts are timed one after another, several times, and the medians are printed. A plain contribution is one dense
-tensor of float32, as long in bytes as the masked one. What the native library computes is measured with it, where it is
-installed, and with NumPy. Needs the extras `coordinator` and `secure`.
+tensor of float32, as long in bytes as the masked one. The arithmetic is NumPy's, and the native library's where that is
+installed. Needs the extras `coordinator` and `secure`.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def _measure(items: int, width: int, bits: int, repeats: int) -> None:
         plain.reset()
 
     parts = {"round": lambda: vector({"table": values}, policy, layout), "mask": mask, "masked": fold_masked}
-    ways = arithmetics()
+    ways = choices()
     spent = _timed(
         {(way, name): partial(computed, library, part) for way, library in ways.items() for name, part in parts.items()}
         | {("", "plain"): fold_plain},
@@ -108,14 +108,14 @@ def _measure(items: int, width: int, bits: int, repeats: int) -> None:
         )
 
 
-def arithmetics() -> dict[str, "Library | None"]:
+def choices() -> dict[str, "Library | None"]:
     """Returns what can compute the integers of secure sums here, by name; None is NumPy."""
     library = native.load()
     return {"NumPy": None} | ({"native": library} if library else {})
 
 
 def computed(library: "Library | None", work: Callable[[], object]) -> None:
-    """Does some work with what `arithmetics` names."""
+    """Does some work with one of `choices`."""
     with patch.object(native, "arithmetic", lambda: library):
         work()
 

@@ -57,7 +57,7 @@ def numbers(
         rows: the table rows that the groups touch.
         tables: names of the shared tables.
         labels: a client without a label is not among those of that adversary's tensors.
-        clients: how many there are, B.
+        clients: number of clients, B.
     """
     places = np.broadcast_to(rows.table.numpy().reshape(rows.groups, rows.slots), (clients, rows.slots))
     counts = rows.counts if rows.groups == clients else None

@@ -61,6 +61,21 @@ def test_products_that_are_not_finite_are_refused(column, line):
         rounding.fit("t", Numbers(values), GRID, LARGEST)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        Numbers(np.ones((2, ROWS, 3), np.float32)),
+        Numbers(np.ones((2, ROWS - 1, 2), np.float32)),
+        Numbers(np.ones((1, ROWS, 2), np.float32)),
+        Numbers(np.ones((2, 3, 2), np.float32), np.zeros((1, 3), np.int64)),
+        Numbers(Products(np.ones((2, ROWS), np.float32), np.ones((2, 1), np.float32))),
+    ],
+)
+def test_numbers_of_another_shape_than_the_sum_are_refused(numbers):
+    with pytest.raises(ValueError, match="do not fit a sum of shape"):
+        rounding.add(np.zeros((ROWS, 2), np.uint32), numbers, 4, np.ones(2), np.zeros((2, ROWS), np.bool_))
+
+
 def test_rows_of_all_devices_may_be_the_same_array():
     order, values = np.array([3, 1], np.int64), np.ones((4, 2, 2), np.float32)
     total, touched, _ = added(Numbers(values, np.broadcast_to(order, (4, 2))), 2)

@@ -110,6 +110,11 @@ def test_other_widths_are_not_written():
         packing.pack(WORDS, 23)
 
 
+def test_a_mask_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="5 words of a mask for 6 integers"):
+        packing.pack(WORDS, 24, np.zeros(5, np.uint32))
+
+
 @given(
     hnp.arrays(np.float32, hnp.array_shapes(max_dims=2, max_side=8), elements=FINITE),
     st.integers(-64, 64),

@@ -28,6 +28,8 @@ def pack(words: NDArray[np.integer], bits: int, masks: NDArray[np.uint32] | None
         masks: added to the integers, of shape (n,); None: nothing.
     """
     _expect_width(bits)
+    if masks is not None and len(masks) != len(words):
+        raise ValueError(f"{len(masks)} words of a mask for {len(words)} integers")
     unsigned, out = _unsigned(words), np.empty(size(len(words), bits), np.uint8)
     if library := native.arithmetic():
         library.pack(len(words), bits, unsigned, masks, out)

@@ -63,7 +63,7 @@ def add(
     Args:
         total: of shape (layout.size,); changed in place.
         numbers: by tensor, of the devices that carry it. Every device carries every table that is among them.
-        devices: how many there are.
+        devices: number of devices.
         policy: checked.
         layout: of the same manifest.
 

@@ -22,12 +22,15 @@ _HALF = 2.0**16
 _SHRINK = 2.0**-12
 """Share by which a factor shrinks where rounding has lifted the norm over the clip; doubled each time."""
 
+_SLACK = 1e-6
+"""More than what float64 adds to a norm, in relation to it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Products:
     """Numbers that are products, `column[b, i] * line[b, j]`.
 
-    So are the gradients by a layer's weights where a device has one sample.
+    Gradients by a layer's weights are such where a device has one sample.
 
     Attributes:
         column: float32 (B, m).
@@ -36,6 +39,10 @@ class Products:
 
     column: NDArray[np.float32]
     line: NDArray[np.float32]
+
+    def of(self, device: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Returns the column and the line of a device that has so many rows."""
+        return self.column[device, :count], self.line[device]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +53,7 @@ class Numbers:
         values: float32 (B, m, w), or products of this shape.
         rows: the rows of the tensor that they are, int64 (B, m), each once for a device; None: all rows. It may be
             broadcast along the devices.
-        counts: how many of the m rows each device has, int64 (B,); None: all.
+        counts: number of the m rows that each device has, int64 (B,); None: all.
     """
 
     values: NDArray[np.float32] | Products
@@ -61,11 +68,13 @@ class Numbers:
         devices, rows, width = self.values.shape
         return devices, rows, width
 
+    def count(self, device: int) -> int:
+        """Returns how many rows a device has."""
+        return self.shape[1] if self.counts is None else int(self.counts[device])
+
     def blocks(self, device: int) -> Iterator[tuple[slice | NDArray[np.int64], NDArray[np.float32]]]:
         """Yields some rows of a device at a time: which rows of the tensor they are, and their numbers."""
-        _, rows, width = self.shape
-        count = rows if self.counts is None else int(self.counts[device])
-        step = max(1, BLOCK // max(1, width))
+        count, step = self.count(device), max(1, BLOCK // max(1, self.shape[2]))
         for start in range(0, count, step):
             part = slice(start, min(start + step, count))
             if isinstance(self.values, Products):
@@ -114,7 +123,11 @@ def add(
         exponent: of the grid.
         factors: see `fit`.
         touched: (B, rows); becomes True where an integer of a row is not 0. None: nobody asks.
+
+    Raises:
+        ValueError: the shapes do not fit.
     """
+    _expect_shapes(total, numbers, factors, touched)
     if library := native.arithmetic():
         places, step = _places(numbers.rows)
         library.round(_struct(numbers), exponent, factors, places, step, len(total), total, touched)
@@ -125,6 +138,21 @@ def add(
             total[rows] += integers.view(np.uint32)
             if touched is not None:
                 touched[device, rows] = integers.any(axis=1)
+
+
+def _expect_shapes(
+    total: NDArray[np.uint32],
+    numbers: Numbers,
+    factors: NDArray[np.float64],
+    touched: NDArray[np.bool_] | None,
+) -> None:
+    # The library reads and writes wherever these say.
+    devices, rows, width = numbers.shape
+    fits = len(factors) == devices and total.shape == (rows if numbers.rows is None else len(total), width)
+    fits = fits and (numbers.rows is None or numbers.rows.shape == (devices, rows))
+    fits = fits and (touched is None or touched.shape == (devices, len(total)))
+    if not fits:
+        raise ValueError(f"numbers of shape {numbers.shape} do not fit a sum of shape {total.shape}")
 
 
 def square_sum(integers: NDArray[np.number[Any]]) -> int:
@@ -147,6 +175,8 @@ def _factor(numbers: Numbers, device: int, grid: Grid, largest: int) -> float:
     if not math.isfinite(most):
         return math.nan
     factor, shrink = min(1.0, largest / most) if most else 1.0, _SHRINK
+    if factor == 1 and _certainly_within(numbers, device, grid):
+        return factor
     while (squares := _squares_of(numbers, device, grid.exponent, factor)) > grid.clip**2:
         factor *= min(grid.clip / math.sqrt(squares), 1 - shrink)
         shrink = min(0.5, 2 * shrink)
@@ -156,8 +186,23 @@ def _factor(numbers: Numbers, device: int, grid: Grid, largest: int) -> float:
 def _most(numbers: Numbers, device: int) -> float:
     """Returns the largest absolute value of a device's numbers, which is NaN or infinite if one of them is."""
     with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(numbers.values, Products):
+            column, line = numbers.values.of(device, numbers.count(device))
+            if not (column.size and line.size):
+                return 0.0
+            most = np.abs(column).max() * np.abs(line).max()  # in float32, as the largest product is
+            return float(most) if np.isfinite(column).all() and np.isfinite(line).all() else math.inf
         blocks = (np.maximum(block.max(initial=0), -block.min(initial=0)) for _, block in numbers.blocks(device))
         return float(np.max([0.0, *blocks]))
+
+
+def _certainly_within(numbers: Numbers, device: int, grid: Grid) -> bool:
+    """Returns True if the integers of products are within the clip: rounding moves each by a half at most."""
+    if not isinstance(numbers.values, Products):
+        return False
+    parts = [part.astype(np.float64) for part in numbers.values.of(device, numbers.count(device))]
+    norm = math.prod(float(np.linalg.norm(part)) for part in parts) * 2.0**grid.exponent
+    return (norm + math.sqrt(math.prod(map(len, parts))) / 2) * (1 + _SLACK) <= grid.clip
 
 
 def _squares_of(numbers: Numbers, device: int, exponent: int, factor: float) -> int:
