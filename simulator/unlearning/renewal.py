@@ -68,7 +68,7 @@ class Renewal:
         eraser = erasure.fit(integer_sums.folds(features, targets, grid, fold), strength)
         if self.kind != KERNEL:
             return (eraser,)
-        return (eraser, *kernel_steps.fit(eraser(features), targets, fold, rng))
+        return (eraser, *kernel_steps.fit(eraser(features).astype(np.float64), targets, fold, rng))
 
     def renew(self, population: Population, rounds: int) -> None:
         """Fits maps to the private state of all clients, and applies them to it in place.

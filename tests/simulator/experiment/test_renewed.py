@@ -71,10 +71,14 @@ def test_the_encoder_stays_and_each_users_embedding_is_moved(tmp_path):
     [
         ({"erasure": "none"}, "maps for all"),
         ({"erasure": "transport"}, "maps for all"),
-        ({"erasure": "auto", "engine": "fleet"}, "batched engine only"),
         ({"erasure": "auto", "erase_every": -1}, "erase_every"),
     ],
 )
 def test_an_erasure_that_cannot_be_made_again_is_refused(settings, said):
     with pytest.raises(ConfigError, match=said):
         make(model="fedncf", **{"erase_every": 2, **settings})
+
+
+def test_a_fleet_of_devices_cannot_be_erased_from_while_it_trains(tmp_path):
+    with pytest.raises(ConfigError, match="only the batched engine"):
+        simulator.run(config_of("fedncf", engine="fleet"), tmp_path, attacks="none")
