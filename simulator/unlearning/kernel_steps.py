@@ -85,7 +85,7 @@ class Step:
 
 
 def fit(features: Matrix, targets: Targets, fold: NDArray[np.int64], rng: np.random.Generator) -> list[Step]:
-    """Fits steps to what users add up, one after another; there may be none.
+    """Fits steps to what users add up, one after another, until folds no longer agree; perhaps not one.
 
     Args:
         features: of all users, (users, width).

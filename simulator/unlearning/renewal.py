@@ -2,7 +2,7 @@
 
 Training brings back what an erasure has removed, because the attribute helps to rank. So every few rounds all devices
 add their part to the sums from which maps are fitted (`integer_sums`), and the server publishes the maps. A device
-applies them, whatever its class is and whether it tells it: to its private state, from which it trains on, or else to
+applies them, whatever its class is and whether it is known: to its private state, from which it trains on, or else to
 the embedding that it computes of its interactions.
 """
 
