@@ -46,8 +46,8 @@ def on_map(
     published = _published(trained, before)
     if name == INVERSE:
         undone = renewal.undone(published, after).astype(np.float32)
-        found = largest(undone, attribute.labels, "strong", len(attribute.classes), asked, notify)
-        return figures(name, {"bacc": found.bacc, "auc": found.auc})
+        most = largest(undone, attribute.labels, "strong", len(attribute.classes), asked, notify)
+        return figures(name, {"bacc": most.bacc, "auc": most.auc})
     if name == WITNESSES:
         guesses = _by_witnesses(published, after, _columns(trained, attribute))
     else:

@@ -83,15 +83,15 @@ class Renewal:
 
 def applied(maps: Maps, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Applies maps one after another to features, (users, width)."""
-    for each in maps:
-        features = each(features).astype(np.float32)
+    for part in maps:
+        features = part(features).astype(np.float32)
     return features
 
 
 def undone(maps: Maps, features: NDArray[np.floating]) -> NDArray[np.floating]:
     """Returns the features before maps, as whoever knows them can compute it."""
-    for each in reversed(maps):
-        features = each.inverted(features)
+    for part in reversed(maps):
+        features = part.inverted(features)
     return features
 
 
