@@ -50,8 +50,6 @@ class Config(Section):
                 "evaluation.personal_steps are taken from the state that was trained, and after_training changes it: "
                 "choose one"
             )
-        if after.erase_every and self.engine.name != "batched":
-            raise ValueError("erase_every is simulated by the batched engine only: set engine.name to batched")
         matched = self.plan.matchings != ()
         if matched and self.engine.sums == "plain" and not self.engine.plain_statistics:
             raise ValueError(

@@ -125,6 +125,8 @@ def floored(state: Measured, evaluation: Evaluation, config: Config) -> Measured
     keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
     if not state.private:
         drawn = floor.noise(state.scorer(evaluation).embedding(), strength, keys)
-        return replace(state, addends={name: noise + state.addends.get(name, 0) for name, noise in drawn.items()})
+        for name, moved_by in state.addends.items():
+            drawn[name] += moved_by[:]
+        return replace(state, addends=drawn)
     drawn = floor.noise(state.private, strength, keys)
     return replace(state, private={name: column[:] + drawn[name] for name, column in state.private.items()})

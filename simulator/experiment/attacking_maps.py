@@ -46,8 +46,8 @@ def on_map(
     published = _published(trained, before)
     if name == INVERSE:
         undone = renewal.undone(published, after).astype(np.float32)
-        found = largest(undone, attribute.labels, "strong", len(attribute.classes), asked, notify)
-        return figures(name, {"bacc": found.bacc, "auc": found.auc})
+        most = largest(undone, attribute.labels, "strong", len(attribute.classes), asked, notify)
+        return figures(name, {"bacc": most.bacc, "auc": most.auc})
     if name == WITNESSES:
         guesses = _by_witnesses(published, after, _columns(trained, attribute))
     else:
@@ -105,10 +105,9 @@ def _by_statistics(
     """Computes log-likelihoods of classes, (users, classes), by their means, the covariance, and the floor's size."""
     whole = moments.Moments.of(before, moments.joint(trained.known.values()))
     means, shares = whole.gaps[classes], whole.counts[classes] / whole.users
-    undo = np.eye(len(whole.mean))
+    noise = np.diag(trained.config.after_training.floor * after.std(0, dtype=np.float64))
     for eraser in published[:1]:
-        undo = np.linalg.pinv(undo - eraser.strength * eraser.removed)
-    noise = trained.config.after_training.floor * after.std(0, dtype=np.float64)[:, None] * undo
+        noise = noise @ np.linalg.pinv(np.eye(len(noise)) - eraser.strength * eraser.removed)
     within = whole.covariance - (means.T * shares) @ means + noise.T @ noise
     weights = np.linalg.pinv(within, hermitian=True) @ means.T
     state = renewal.undone(published, after)

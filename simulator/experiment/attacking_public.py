@@ -47,9 +47,9 @@ def largest(
     notify: Callable[[], None],
 ) -> Largest:
     """Returns the most that a family of an attacker reads."""
-    found = attack(features, labels, attacker, **asked.keywords(classes), notify=notify).largest
-    assert found is not None  # the attacker has several families
-    return found
+    most = attack(features, labels, attacker, **asked.keywords(classes), notify=notify).largest
+    assert most is not None  # the attacker has several families
+    return most
 
 
 def figures(name: str, measured: Mapping[str, Figure]) -> dict[str, Any]:

@@ -36,6 +36,11 @@ def check(config: Config, dataset: Dataset) -> None:
     task, after = _task(config.plan.model, dataset), config.after_training
     if after.erasure != "none":
         erasure.expect_erasable(task, moments.joint(known.values()), after.erasure)
+    if after.erase_every and config.engine.name != "batched" and manifest.private(task):
+        raise ConfigError(
+            "after_training.erase_every moves private state while training goes on, and only the batched engine does "
+            "that: set engine.name to batched"
+        )
     if config.engine.apm:
         Apm(config.engine, config.plan, task, known, Noise(config.engine.seed))
     if not manifest.private(task):

@@ -1,6 +1,6 @@
 """Moments of users' states as sums of integers, which devices can add up in secure sums.
 
-A device rounds its state to multiples of a public step. What it adds to a sum is made of these integers and of its own
+A device rounds its state to multiples of a public step. Its part of a sum is made of these integers and of its own
 classes alone, and no number of it is larger than a secure sum has room for. Sums of integers are exact, so the bytes of
 what is fitted from them depend neither on the order of the users nor on who adds them up.
 """

@@ -70,22 +70,22 @@ class Step:
 
     def shown(self, features: NDArray[np.floating]) -> Matrix:
         """Returns what each class's witness shows of states, (users, classes)."""
-        return np.asarray(self._told(_features((features - self.centre) / self.scale, self.frequencies)))
+        return np.asarray(self._shown(_features((features - self.centre) / self.scale, self.frequencies)))
 
     def gradient(self, standard: Matrix) -> Matrix:
         """Returns the gradient by standardised states, (users, width)."""
         waves = _features(standard, self.frequencies)
         cosine, sine = np.split(waves, 2, axis=1)
-        by_cosine, by_sine = np.split(self._told(waves) @ self.witness, 2, axis=1)
+        by_cosine, by_sine = np.split(self._shown(waves) @ self.witness, 2, axis=1)
         scale = math.sqrt(len(self.frequencies))
         return np.asarray((cosine * by_sine - sine * by_cosine) @ self.frequencies / scale)
 
-    def _told(self, waves: Matrix) -> Matrix:
+    def _shown(self, waves: Matrix) -> Matrix:
         return np.asarray(waves @ self.witness.T / math.sqrt(len(self.frequencies)) - self.offset)
 
 
 def fit(features: Matrix, targets: Targets, fold: NDArray[np.int64], rng: np.random.Generator) -> list[Step]:
-    """Fits steps to what users add up, one after another; there may be none.
+    """Fits steps to what users add up, one after another, until folds no longer agree; perhaps not one.
 
     Args:
         features: of all users, (users, width).
@@ -93,8 +93,8 @@ def fit(features: Matrix, targets: Targets, fold: NDArray[np.int64], rng: np.ran
         fold: the public number of each user's fold, (users,).
         rng: the public randomness of the frequencies.
     """
-    told = targets.any(1)
-    x, chosen, parts = features[told], targets[told], fold[told]
+    known = targets.any(1)
+    x, chosen, parts = features[known], targets[known], fold[known]
     grid = Grid.of(x)
     whole = Moments.of(grid.rounded(x), chosen)
     centre, scale = whole.mean * grid.step, np.sqrt(np.maximum(np.diag(whole.covariance), 0)) * grid.step

@@ -2,7 +2,7 @@
 
 Training brings back what an erasure has removed, because the attribute helps to rank. So every few rounds all devices
 add their part to the sums from which maps are fitted (`integer_sums`), and the server publishes the maps. A device
-applies them, whatever its class is and whether it tells it: to its private state, from which it trains on, or else to
+applies them, whatever its class is and whether it is known: to its private state, from which it trains on, or else to
 the embedding that it computes of its interactions.
 """
 
@@ -68,7 +68,7 @@ class Renewal:
         eraser = erasure.fit(integer_sums.folds(features, targets, grid, fold), strength)
         if self.kind != KERNEL:
             return (eraser,)
-        return (eraser, *kernel_steps.fit(eraser(features), targets, fold, rng))
+        return (eraser, *kernel_steps.fit(eraser(features).astype(np.float64), targets, fold, rng))
 
     def renew(self, population: Population, rounds: int) -> None:
         """Fits maps to the private state of all clients, and applies them to it in place.
@@ -83,15 +83,15 @@ class Renewal:
 
 def applied(maps: Maps, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Applies maps one after another to features, (users, width)."""
-    for each in maps:
-        features = each(features).astype(np.float32)
+    for part in maps:
+        features = part(features).astype(np.float32)
     return features
 
 
 def undone(maps: Maps, features: NDArray[np.floating]) -> NDArray[np.floating]:
     """Returns the features before maps, as whoever knows them can compute it."""
-    for each in reversed(maps):
-        features = each.inverted(features)
+    for part in reversed(maps):
+        features = part.inverted(features)
     return features
 
 
