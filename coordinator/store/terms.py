@@ -46,8 +46,6 @@ def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
     with closing(Ledger(lease.term_url)) as ledger:  # it keeps the ledger's lock, until the ledger has moved
         if NEW < ledger.version < WITNESSED:
             raise LedgerError("the ledger is of an old version: start one coordinator without `replica` on it first")
-        if ledger.folder is not None:
-            sweep(shared, lease)
         try:
             return _begin(shared, lease, ledger, disk)
         except OSError as error:
@@ -58,6 +56,9 @@ def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
 
 
 def _begin(shared: Path, lease: Lease, ledger: Ledger, disk: Disk) -> Path:
+    disk.make_folder(shared)
+    if ledger.folder is not None:
+        sweep(shared, lease)
     folder = StateFolder(shared / secrets.token_hex(16))
     disk.make_folder(folder.path)
     if ledger.folder is not None:

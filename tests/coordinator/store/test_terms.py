@@ -147,6 +147,13 @@ def test_a_coordinator_that_shares_with_nobody_keeps_the_ledger(tools, tmp_path,
     asyncio.run(main())
 
 
+def test_a_shared_folder_that_is_not_mounted_is_named(tools, tmp_path, postgres_url):
+    with leading(postgres_url) as lease:
+        asyncio.run(work(tools, terms.begin(tmp_path / "shared", lease, REAL), lease.term_url))
+        with pytest.raises(LedgerError, match="is not there: give --state and --database that belong together"):
+            terms.begin(tmp_path / "empty" / "shared", lease, REAL)
+
+
 def test_a_shared_folder_that_is_a_file_is_named(tmp_path, postgres_url):
     (tmp_path / "file").write_text("")
     with leading(postgres_url) as lease, pytest.raises(FolderError, match="shared folder cannot be used"):
