@@ -20,7 +20,7 @@ from benchmarks.from_frames import frames
 
 visits, people = frames.read()
 visits["item"] = visits["item_id"].astype("category").cat.codes
-ITEMS, USERS = int(visits["item"].max()) + 1, len(people)
+ITEMS, USERS, ROUNDS = int(visits["item"].max()) + 1, len(people), 10
 client, server = ClientApp(), ServerApp()
 
 
@@ -95,6 +95,8 @@ class Attacked(FedAvg):
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Attacks the stolen vectors, and writes the report."""
         received = [reply.content for reply in replies if reply.has_content()]
+        if not received:
+            return None
         stolen = np.stack([content["stolen"].to_numpy_ndarrays()[0][1] for content in received])
         genders = people["gender"].iloc[[content["metrics"]["user"] for content in received]]
         attacker = LogisticRegression(max_iter=1000, class_weight="balanced")
@@ -109,14 +111,14 @@ class Attacked(FedAvg):
         self, server_round: int, arrays: ArrayRecord, config: object, grid: Grid
     ) -> Iterable[Message]:
         """Asks for ranks and vectors after the last round only."""
-        return super().configure_evaluate(server_round, arrays, config, grid) if server_round == 10 else []
+        return super().configure_evaluate(server_round, arrays, config, grid) if server_round == ROUNDS else []
 
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
-    """Trains 10 rounds."""
+    """Trains all rounds."""
     strategy = Attacked(min_train_nodes=94, fraction_train=0.1, min_evaluate_nodes=USERS, min_available_nodes=USERS)
-    strategy.start(grid, ArrayRecord(NeuMF().state_dict()), num_rounds=10)
+    strategy.start(grid, ArrayRecord(NeuMF().state_dict()), num_rounds=ROUNDS)
 
 
 if __name__ == "__main__":
