@@ -133,7 +133,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _add_signing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_signing(actions: "argparse._SubParsersAction[Parser]") -> None:
     keygen = actions.add_parser("keygen", help="make a publisher's key")
     keygen.add_argument(
         "name", type=Path, metavar="NAME", help="the command writes NAME.key, which is secret, and NAME.pub"
