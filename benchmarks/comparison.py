@@ -138,12 +138,13 @@ def _measure_uploads(
     flower: Environment, folder: Path, users: int, figures: Figures, say: Callable[[str], None]
 ) -> None:
     with tempfile.TemporaryDirectory() as settings:
-        for name, measure_one in (
-            ("coordinator", lambda: uploads.coordinator(work.Work(_file(folder, users), users, 0))),
-            ("SuperLink", lambda: uploads.superlink(flower, Path(settings))),
-        ):
+        servers: dict[str, Callable[[], Uploads]] = {
+            "coordinator": lambda: uploads.coordinator(work.Work(_file(folder, users), users, 0)),
+            "SuperLink": lambda: uploads.superlink(flower, Path(settings)),
+        }
+        for name, measure_server in servers.items():
             try:
-                measured = measure_one()
+                measured = measure_server()
             except (BenchmarkError, SimulatorError, FedError, OSError) as error:
                 figures.failed[name] = str(error)
                 say(f"{name}: {error}")
