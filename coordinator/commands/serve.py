@@ -65,7 +65,7 @@ async def _serve_until_signal(settings: Settings) -> int:
     by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
     tls, admin_tls, unmasker_tls = settings.tls, settings.admin_tls, settings.unmasker_tls
 
-    def registry() -> CollectorRegistry | None:  # while it starts, there is none
+    def registry() -> CollectorRegistry | None:  # it has no registry while it starts
         return opened[0].metrics.registry if opened else roles[0].registry if roles else None
 
     telemetry = _telemetry(settings, registry)
