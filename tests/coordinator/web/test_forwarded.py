@@ -8,7 +8,7 @@ pytest.importorskip("connectrpc", reason="the extra web is not installed")
 
 from coordinator.web.server import WebServer
 from tests.coordinator import conftest as tools
-from tests.coordinator.grpc.test_forwarding import pair
+from tests.coordinator.grpc.pairs import pair
 from tests.coordinator.web.caller import OverWeb
 from tests.coordinator.web.labs import errors_of_the_server
 from tests.coordinator.web.test_calls import session
