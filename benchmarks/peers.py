@@ -33,9 +33,9 @@ class Environment:
     paths: tuple[Path, ...] = (ROOT, ROOT / "proto")
 
     def variables(self) -> dict[str, str]:
-        """Returns the environment variables of its processes: one thread each."""
+        """Returns the environment variables of its processes: one thread each, and Ray's as urgent as all others."""
         paths = os.pathsep.join([*map(str, self.paths), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-        quiet = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+        quiet = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
         return os.environ | quiet | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
