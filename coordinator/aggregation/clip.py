@@ -17,6 +17,9 @@ MEDIANS = "norm_medians"
 ROUNDS = 9
 """Newest rounds whose medians the running median is of: five of them would have to be of liars."""
 
+LEAST = 5
+"""Fewest rounds whose medians bound contributions. With fewer, the liars of one round could choose the bound."""
+
 _NO_STATE: Tensors = {}
 
 
@@ -29,11 +32,12 @@ class Clip:
     """Scales the contributions of a round down, and keeps the median of their norms for the next rounds.
 
     The median of a round is that of the norms before anything is scaled down. So any order and any shards of the
-    contributions give the same bytes, and a bound that is too low does not stay so by itself.
+    contributions give the same bytes, and a bound that is too low does not stay so by itself. Norms of 0 are left out:
+    devices without anything to train on, and liars, would bring the bound down to 0.
 
     Args:
         clip_norm: the largest norm; 0: contributions are never scaled down.
-        medians: the bound is also this many running medians, where one is known; 0: no median is kept.
+        medians: the bound is also this many running medians, where `LEAST` rounds are known; 0: no median is kept.
         state: the server's state before the round.
 
     Attributes:
@@ -45,7 +49,7 @@ class Clip:
         self._before = state.get(MEDIANS, np.empty(0, np.float32))
         self._norms = array("d")
         self.bound = clip_norm or math.inf
-        if self._keeps and len(self._before):
+        if self._keeps and len(self._before) >= LEAST:
             self.bound = min(self.bound, medians * float(np.median(self._before.astype(np.float64))))
 
     def measured(self, contribution: Mapping[str, Update]) -> float:
@@ -59,7 +63,7 @@ class Clip:
     def count(self, lengths: Iterable[float]) -> None:
         """Counts the norms of contributions that were added."""
         if self._keeps:
-            self._norms.extend(lengths)
+            self._norms.extend(length for length in lengths if length)
 
     def merge(self, other: "Clip") -> None:
         """Counts the contributions of a shard."""

@@ -1,6 +1,7 @@
 """Values made of files that are replaced while they are in use, such as a certificate with its key."""
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -27,22 +28,26 @@ class Renewed(Generic[_T]):
 
     def __init__(self, name: str, paths: Sequence[Path], make: Callable[[], _T], refused: type[Exception]) -> None:
         self._name, self._paths, self._make, self._refused = name, paths, make, refused
+        self._lock = threading.Lock()  # or a slow thread could put older files back
         self._seen = self._versions()  # before they are read: what is written meanwhile is read at the next use
         self._made = make()
 
     def newest(self) -> _T:
         """Returns what the newest usable files make."""
-        seen = self._versions()
-        if seen == self._seen:
+        with self._lock:
+            seen = self._versions()
+            if seen != self._seen:
+                self._seen = seen
+                self._renew()
             return self._made
-        self._seen = seen
+
+    def _renew(self) -> None:
         try:
             self._made = self._make()
         except self._refused as error:
             _log.warning("%s was replaced by an unusable one; the one before stays in use: %s", self._name, error)
         else:
             _log.info("%s was renewed, and is in use: %s", self._name, self._paths[0])
-        return self._made
 
     def _versions(self) -> list[tuple[int, int, int] | None]:
         """Returns what changes when a file is replaced or written again, for each file; None: it is not there."""

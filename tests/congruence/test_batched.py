@@ -149,6 +149,7 @@ def test_the_number_of_workers_does_not_change_a_byte(
     model, server, make_bundle, make_population, batched, monkeypatch
 ):
     monkeypatch.setattr("simulator.engines.batched.CHUNK", 3)
+    monkeypatch.setattr("coordinator.aggregation.clip.LEAST", 2)
     bundle = make_bundle(model=model, **server)
     results = []
     for workers in (1, 2, 5):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.aggregators import ClippedMean, Mean
-from coordinator.aggregation.clip import MEDIANS, norm
+from coordinator.aggregation.clip import LEAST, MEDIANS, norm
 from coordinator.aggregation.fold import BLOCK
 from coordinator.aggregation.optimizers import server_step
 from coordinator.errors import AggregationError
@@ -59,7 +59,7 @@ KINDS = {
     "mean": Kind(Mean, as_it_is),
     "clipped mean": Kind(lambda specs: ClippedMean(specs, CLIP_NORM), clipped),
     "bounded by medians": Kind(
-        lambda specs: ClippedMean(specs, 4 * CLIP_NORM, 2.0, {MEDIANS: np.float32([CLIP_NORM / 2])}), clipped
+        lambda specs: ClippedMean(specs, 4 * CLIP_NORM, 2.0, {MEDIANS: np.float32([CLIP_NORM / 2] * LEAST)}), clipped
     ),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
