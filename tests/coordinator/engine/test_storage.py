@@ -8,6 +8,7 @@ from threading import Event
 import numpy as np
 import pytest
 
+from coordinator.commands.replica import Alone
 from coordinator.commands.serve import _opened
 from coordinator.commands.settings import Settings
 from coordinator.engine.storage import Storage
@@ -66,7 +67,8 @@ def test_recovery_ends_when_it_is_told_to_and_can_be_repeated(tools, tmp_path):
     async def told():
         signals = asyncio.Queue()
         signals.put_nowait(15)
-        return await _opened(Settings(state=tmp_path), None, signals)
+        settings = Settings(state=tmp_path)
+        return await _opened(settings, Alone(settings), None, signals)
 
     assert asyncio.run(told()) is None
     with closing(Storage(tmp_path, Metrics())) as storage:  # nobody holds the folder
