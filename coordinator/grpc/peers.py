@@ -16,7 +16,11 @@ from coordinator.grpc.server import ADMIN, OPTIONS
 from coordinator.grpc.tls import Tls
 from fedau2.wire import methods
 
-_OPTIONS = (*OPTIONS, ("grpc.max_concurrent_streams", 100_000))  # all devices of a stand-by come over one connection
+_OPTIONS = (
+    *OPTIONS,
+    ("grpc.max_concurrent_streams", 100_000),  # all devices of a stand-by come over one connection
+    ("grpc.http2.max_ping_strikes", 0),  # its pings keep a quiet watch alive, and would otherwise end the connection
+)
 
 
 class Peers:

@@ -9,20 +9,22 @@ writes and removes in a folder that nobody reads.
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from coordinator.errors import FolderError, LedgerError
+from coordinator.errors import FolderError, FolderLockedError, LedgerError
 from coordinator.store.disk import Disk
 from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
 from coordinator.store.migrations import NEW, WITNESSED
-from coordinator.store.state_folder import StateFolder
+from coordinator.store.state_folder import StateFolder, hold
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 
-_MADE_ANEW = ("id", "lock", "witness", "operations.log")
+_PAST = "terms"
+"""The file with the names of the terms before, a line each, whose folders were there when the term began."""
+
+_MADE_ANEW = ("id", "lock", "witness", "operations.log", _PAST)
 """Parts of a state folder that are written in place. A link to them would let a former leader change them."""
 
 
@@ -57,14 +59,16 @@ def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
 
 def _begin(shared: Path, lease: Lease, ledger: Ledger, disk: Disk) -> Path:
     disk.make_folder(shared)
-    if ledger.folder is not None:
+    before = None if ledger.folder is None else _expected(shared, ledger.folder)
+    if before is not None:
+        before.check(ledger)  # first of all: nothing of a folder that does not belong here may be changed
         sweep(shared, lease)
     folder = StateFolder(shared / secrets.token_hex(16))
     disk.make_folder(folder.path)
-    if ledger.folder is not None:
-        before = _expected(shared, ledger.folder)
-        before.check(ledger)
+    if before is not None:
         _link(before.path, folder.path, disk)
+        past = [name for name in _past(before.path) if (shared / name).is_dir()]
+        disk.write_file(folder.path / _PAST, "\n".join([*past, before.path.name]).encode())
         folder.witness(disk).make(ledger.commits)
         if before.operations.exists():
             disk.write_file(folder.operations, before.operations.read_bytes())
@@ -103,20 +107,21 @@ def _link(before: Path, after: Path, disk: Disk) -> None:
 
 
 def sweep(shared: Path, lease: Lease) -> None:
-    """Removes the folders of terms that are over.
+    """Removes the folders of the ledger's terms that are over.
 
-    A folder is listed before the ledger is asked to which one it belongs. As long as the lease answers, all others of
-    the list are of the past: those of later terms are made later.
+    Only those are removed that the ledger's folder names as its past, because another ledger may have folders here. One
+    that a coordinator uses stays: a leader that was stopped, or one on a copy of the ledger.
 
     Raises:
         LedgerError: the lease is lost. Nothing was removed.
     """
-    listed = list(_folders(shared))
     home = lease.home()
-    for path in listed:
-        if path.name != home:
-            shutil.rmtree(path, ignore_errors=True)  # a former leader may be writing there
+    for name in _past(shared / home) if home else ():
+        with suppress(FolderLockedError, FileNotFoundError), hold((shared / name / "lock").open("a")):
+            shutil.rmtree(shared / name, ignore_errors=True)  # a former leader may be writing there
 
 
-def _folders(shared: Path) -> Iterator[Path]:
-    return (path for path in shared.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
+def _past(folder: Path) -> list[str]:
+    """Returns the names of the terms before that of a folder; none where a coordinator was alone."""
+    file = folder / _PAST
+    return list(filter(_NAME.fullmatch, file.read_text("ascii").split())) if file.exists() else []

@@ -11,7 +11,7 @@ from coordinator.store.disk import REAL
 from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
 from coordinator.store.operations_log import OperationsLog, read
-from coordinator.store.state_folder import StateFolder
+from coordinator.store.state_folder import StateFolder, hold
 from fedau2.wire.status import Status, StatusError
 
 
@@ -103,6 +103,37 @@ def test_crashes_at_the_start_leave_nothing_that_piles_up(tools, tmp_path, postg
         (tmp_path / "notes").mkdir()
         terms.sweep(tmp_path, lease)
         assert {path.name for path in tmp_path.iterdir()} == {folder.name, "notes"}
+
+
+def test_folders_of_another_ledger_and_of_a_newer_one_are_left_alone(tools, tmp_path, postgres_url):
+    """Such as that of the ledger of which this one is a copy of yesterday."""
+    strange = tmp_path / ("0" * 32)
+    strange.mkdir()
+    (strange / "lock").touch()
+    with leading(postgres_url) as lease:
+        for _ in range(3):
+            folder = terms.begin(tmp_path, lease, REAL)
+            asyncio.run(work(tools, folder, lease.term_url, []))
+            terms.sweep(tmp_path, lease)
+        assert set(tmp_path.iterdir()) == {strange, folder}
+        folder.rename(tmp_path / ("f" * 32))  # the ledger does not belong to what is here
+        known = contents(tmp_path)
+        with pytest.raises(LedgerError, match="is not there"):
+            terms.begin(tmp_path, lease, REAL)
+        assert contents(tmp_path) == known
+
+
+def test_a_folder_that_is_in_use_is_not_removed(tools, tmp_path, postgres_url):
+    with leading(postgres_url) as lease:
+        past = terms.begin(tmp_path, lease, REAL)
+        asyncio.run(work(tools, past, lease.term_url))
+    with leading(postgres_url) as lease:
+        with hold((past / "lock").open("a")):
+            present = terms.begin(tmp_path, lease, REAL)
+            terms.sweep(tmp_path, lease)
+            assert set(tmp_path.iterdir()) == {past, present}
+        terms.sweep(tmp_path, lease)
+        assert set(tmp_path.iterdir()) == {present}
 
 
 def test_the_operators_log_goes_on(tools, tmp_path, postgres_url):
