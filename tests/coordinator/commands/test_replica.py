@@ -18,6 +18,7 @@ from coordinator.grpc.server import Servers
 from coordinator.store.lease import Lease
 from fedau2.wire.status import Status, StatusError
 from tests.coordinator import conftest as tools
+from tests.coordinator import silence
 
 LEASE = "2"
 
@@ -104,6 +105,26 @@ def test_whoever_is_killed_or_stopped_another_goes_on_to_the_same_bytes(tmp_path
     assert checkpoint == tools.expected_checkpoint([[0, 1, 2], [3, 4, 5]])
     (term,) = (tmp_path / "shared").iterdir()
     assert main(["doctor", "--state", str(term), "--database", postgres_url]) == 0
+
+
+def test_a_leader_whose_database_falls_silent_ends_by_itself_and_another_leads(tmp_path, postgres_url):
+    async def main(line, one, two):
+        async with labs(one, two) as (first, second):
+            task_id = await first.create(tools.make_bundle(rounds=1))
+            await first.contribute([0])
+            line.fall_silent()
+            pending = asyncio.ensure_future(first.contribute([1]))  # the ledger's writer waits for the database too
+            await patiently(lambda: second.contribute([2, 3]))
+            pending.cancel()
+            return (await second.committed(task_id, 1)).round
+
+    with silence.line(postgres_url, tmp_path) as line, ExitStack() as stack:
+        one = stack.enter_context(replica(tmp_path, line.url, "one"))
+        two = stack.enter_context(replica(tmp_path, postgres_url, "two"))
+        assert asyncio.run(main(line, one, two)) == 1
+        code, errors = one.end(lambda: None)
+    assert code == 1
+    assert "stopped, because this coordinator no longer leads" in errors
 
 
 def test_a_leader_that_is_told_to_end_drains_and_hands_over(tmp_path, postgres_url):
