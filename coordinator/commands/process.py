@@ -1,11 +1,17 @@
 """The process that serves: files for its owner alone, as many open ones as the system allows, and no end by SIGHUP."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from fedau2 import programs
+
+_log = logging.getLogger(__name__)
 
 _OTHERS = 0o077
 """Permissions of everybody but the owner."""
@@ -37,3 +43,20 @@ def on_hangup(answer: Callable[[], None]) -> None:
     """Answers SIGHUP on the running event loop. It would end the process at once, and reloads and terminals send it."""
     if sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, answer)
+
+
+def end_within(seconds: float, reason: str) -> None:
+    """Ends the process as a failure, if it has not ended by itself by then. No thread that hangs can prevent it.
+
+    Args:
+        seconds: from now on.
+        reason: is logged then.
+    """
+    timer = threading.Timer(seconds, _end, (reason,))
+    timer.daemon = True
+    timer.start()
+
+
+def _end(reason: str) -> None:
+    _log.error("%s", reason)
+    os._exit(programs.FAILED)

@@ -10,6 +10,7 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
+from coordinator.commands import process
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.limited import Limited
@@ -28,6 +29,11 @@ _log = logging.getLogger(__name__)
 
 LOOK = 0.5
 """Seconds between two looks of a stand-by at who leads."""
+
+_LAST = 2.0
+"""Seconds in which a leader that has lost the lease ends in order. The database that it waits for may be silent."""
+
+_STOPPED = "stopped, because this coordinator no longer leads"
 
 
 Place = tuple[Path, str | None]
@@ -154,9 +160,13 @@ class Replica:
     async def _look(self) -> None:
         leader, loop = await asyncio.to_thread(self._lease.seek), asyncio.get_running_loop()
         if self._lease.leads:
-            self._lease.keep(lambda: loop.call_soon_threadsafe(self.lost.set))
+            self._lease.keep(lambda: self._end(loop))
             leader = ""
         await self._follow(leader)
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        process.end_within(_LAST, _STOPPED)
+        loop.call_soon_threadsafe(self.lost.set)
 
     async def _follow(self, leader: str) -> None:
         if leader and leader != self._line.leader:
@@ -187,8 +197,7 @@ class Replica:
             await asyncio.to_thread(self._lease.expect)
         except LedgerError as error:
             raise CoordinatorError(
-                f"stopped, because this coordinator no longer leads: {error}. Everything that it acknowledged is safe. "
-                "Start it again, and it stands by"
+                f"{_STOPPED}: {error}. Everything that it acknowledged is safe. Start it again, and it stands by"
             ) from error
 
 

@@ -37,12 +37,24 @@ def check_replica(settings: Settings) -> None:
                 "operators or devices show who they are, and a coordinator speaks for them on the address replica: "
                 f"coordinators must show certificates there too, so it needs {_FILES}"
             )
+        _check_accounts(settings)
         return
     if settings.replica_tls_client_ca is None:
         raise SettingError(
             "replica_tls_certificate is for coordinators that know each other: set replica_tls_client_ca"
         )
     peer_tls.check(settings.replica_tls)
+
+
+def _check_accounts(settings: Settings) -> None:
+    """Returns if no account of this machine can call what the sockets keep from it."""
+    kept = {"admin": settings.admin, "listen": settings.listen}
+    for name, address in kept.items():
+        if addresses.unix_path(address) is not None and addresses.unix_path(settings.replica or "") is None:
+            raise SettingError(
+                f"{name} is a socket of this account alone, and a coordinator speaks for its callers on the address "
+                f"replica, which other accounts of this machine can call: make it unix:PATH too, or set {_FILES}"
+            )
 
 
 def _check_ledger(url: str | None) -> None:

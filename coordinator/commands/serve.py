@@ -75,8 +75,8 @@ async def _serve_until_signal(settings: Settings) -> int:
     expiry = Expiry(ends(tls, admin_tls, unmasker_tls))
     process.on_hangup(expiry.look)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
-        if telemetry is not None:
-            stack.push_async_callback(asyncio.to_thread, telemetry.close)
+        if telemetry is not None:  # the last to end, because a collector must not delay the next leader
+            last.push_async_callback(asyncio.to_thread, telemetry.close)
         stack.push_async_callback(servers.stop)
         role = await _role(settings, servers, stack)
         roles.append(role)

@@ -86,6 +86,6 @@ class Door:
         def passing(call: str, request: Any, context: Context) -> AbstractAsyncContextManager[Any]:  # noqa: ANN401
             if self.stand_by is None:
                 return here.passing(call, request, context)
-            return passed_on.passing(operators, context)
+            return passed_on.passing(operators, call, context)
 
         return passing

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from coordinator.engine.limited import Limited
 from coordinator.errors import InvalidRequestError
 from coordinator.grpc.gate import ROLE_METADATA
-from coordinator.grpc.operators import Operator, Operators, Role
+from coordinator.grpc.operators import NEEDED, Operator, Operators, Role
 from coordinator.grpc.parsing import Entry
 from coordinator.grpc.status import Context
 from coordinator.model.caller import CALLER, Caller
@@ -54,13 +54,18 @@ def entry(expect: Callable[[Context], None], limited: Callable[[], Limited]) -> 
 
 
 @asynccontextmanager
-async def passing(operators: Operators, context: Context) -> AsyncIterator[Callable[[object], None]]:
-    """Runs a block that passes an operator's call on. The leader decides about it, and records it."""
+async def passing(operators: Operators, call: str, context: Context) -> AsyncIterator[Callable[[object], None]]:
+    """Runs a block that passes an operator's call on. The leader decides about it, and records it.
+
+    The leader knows the operator as of the beginning. So a watch, which may last for days, ends here when the token
+    does, or when the role is taken away.
+    """
     operator = operators.caller(context)
     if operator.role is not None:
         context.set_trailing_metadata(((ROLE_METADATA, operator.role.name.lower()),))
     OPERATOR.set(operator)
-    yield lambda answer: None
+    watched = NEEDED[call] is Role.VIEWER
+    yield lambda answer: operators.caller(context).expect(call) if watched else None
 
 
 class PassedOn(Operators):

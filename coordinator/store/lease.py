@@ -2,7 +2,8 @@
 
 The lease is a lock of one session in PostgreSQL. The server ends a session from which it has heard nothing for the
 lease's time, and with it the lock. So no clock of a coordinator counts, and a leader that was stopped, that hangs or
-that cannot reach the database has lost the lease by the time another one has it.
+that cannot reach the database has lost the lease by the time another one has it. A leader that hears nothing from the
+server for as long gives up too, because a connection may be silent and not broken.
 """
 
 import logging
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from coordinator.errors import LedgerError
 from coordinator.store import database, postgresql
+from coordinator.store.patience import Patience
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ _BEATS = 4
 _TERM = "fedau2-coordinator term"
 """Name of the sessions in which leaders write, so that a successor can end those of its predecessors."""
 
+_TERMS_END = 3.0
+"""Most seconds in which the server waits for the end of a former leader's session."""
+
 LONGEST_ADDRESS = 63
 """Bytes of a session's name, which is the leader's address."""
 
@@ -37,7 +42,7 @@ _HOLDER = sa.text(
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 _END_TERMS = sa.text(
-    "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity WHERE datname = current_database() "
+    "SELECT pg_terminate_backend(pid, :wait) FROM pg_stat_activity WHERE datname = current_database() "
     "AND application_name = :name"
 )
 _MOVE = sa.text(
@@ -53,7 +58,7 @@ class Lease:
     Args:
         url: SQLAlchemy URL of the ledger, in PostgreSQL.
         address: where the other coordinators reach this one; at most `LONGEST_ADDRESS` bytes.
-        seconds: after which the server gives up a leader from which it hears nothing.
+        seconds: after which the server gives up a leader from which it hears nothing, and the leader the server.
 
     Attributes:
         leads: this coordinator has been given the lease.
@@ -79,6 +84,8 @@ class Lease:
                 driven, hide_parameters=True, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
             )
         event.listen(self._engine, "connect", self._set_up)
+        # The answer before came a beat earlier at most, so the whole silence is as long as the lease.
+        self._patience = Patience(self._engine, seconds * (_BEATS - 1) / _BEATS)
 
     @property
     def term_url(self) -> str:
@@ -139,7 +146,7 @@ class Lease:
         Raises:
             LedgerError: the lease is lost.
         """
-        if self._ask(_END_TERMS, name=_TERM):
+        if self._ask(_END_TERMS, name=_TERM, wait=round(1000 * min(_TERMS_END, self._seconds / 2))):
             _log.warning("the session of a former leader was ended")
 
     def home(self) -> str:
@@ -172,13 +179,14 @@ class Lease:
             self._let_go()
 
     def _ask(self, query: sa.TextClause, **values: object) -> Sequence[sa.Row[Any]]:
-        with self._lock, database.failures():
+        with self._lock:  # nobody waits for it without end, because every answer has a limit
             try:
-                if self._connection is None:
-                    if self.leads:
-                        raise LedgerError("the session with the lease has ended")
-                    self._connection = self._engine.connect()
-                return self._connection.execute(query, values).all()
+                with self._patience.limited(), database.failures():
+                    if self._connection is None:
+                        if self.leads:
+                            raise LedgerError("the session with the lease has ended")
+                        self._connection = self._engine.connect()
+                    return self._connection.execute(query, values).all()
             except Exception:
                 self._let_go()
                 raise

@@ -23,7 +23,7 @@ PERIOD = 30.0
 """Seconds between two reports of the metrics."""
 
 _TIMEOUT = 5.0
-"""Most seconds of a report; the next one has what it had."""
+"""Most seconds of a report, whose successor has what it had, and of the end."""
 
 
 class Telemetry:
@@ -43,7 +43,7 @@ class Telemetry:
     ) -> None:
         named = {"service.name": "fedau2-coordinator", "service.version": fedau2.__version__}
         self._resource = Resource.create(named)
-        self._provider = TracerProvider(resource=self._resource)
+        self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(spans))
         self.spans = Spans(self._provider.get_tracer("fedau2"))
         self._metrics, self._registry = metrics, registry
@@ -61,11 +61,13 @@ class Telemetry:
         return cls(spans, metrics, registry)
 
     def close(self) -> None:
-        """Sends what is left, and ends. It blocks for some seconds if the collector is away."""
+        """Sends what is left, and ends. It blocks for some seconds if the collector is away, and then gives up."""
         self._ending.set()
-        self._thread.join()
-        self._metrics.shutdown(_TIMEOUT * 1000)
-        self._provider.shutdown()
+        spans = Thread(target=self._provider.shutdown, name="telemetry-spans", daemon=True)
+        spans.start()
+        end = time.monotonic() + _TIMEOUT
+        for thread in (self._thread, spans):  # the exporters' time limit does not hold while bytes drip in
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _report(self) -> None:
         ending = False
@@ -73,3 +75,4 @@ class Telemetry:
             ending = self._ending.wait(PERIOD)
             if (registry := self._registry()) is not None:
                 self._metrics.export(bridged(registry, self._resource, self._since, time.time()), _TIMEOUT * 1000)
+        self._metrics.shutdown(_TIMEOUT * 1000)

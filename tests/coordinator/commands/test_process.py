@@ -6,6 +6,7 @@ import resource
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -99,3 +100,12 @@ def test_another_account_of_the_machine_cannot_call_an_admin_socket(tools, tmp_p
             assert [may("root", "-w"), may("nobody", "-e"), may("nobody", "-w")] == [True, True, False]
         finally:
             process.end(process.child.terminate)
+
+
+def test_a_process_ends_though_a_thread_hangs():
+    code = (
+        "import threading; from coordinator.commands import process; "
+        "threading.Thread(target=threading.Event().wait).start(); process.end_within(0, 'the reason')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "the reason" in done.stderr) == (1, True)

@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
+import tempfile
 import threading
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 
@@ -18,14 +18,15 @@ from coordinator.grpc.server import Servers
 from coordinator.store.lease import Lease
 from fedau2.wire.status import Status, StatusError
 from tests.coordinator import conftest as tools
+from tests.coordinator import silence
 
 LEASE = "2"
 
 
 @contextmanager
-def replica(folder, url, name):
+def replica(folder, url, name, address="127.0.0.1:0"):
     """A coordinator, which is killed at the end unless it has ended."""
-    options = ("--database", url, "--replica", "127.0.0.1:0", "--replica-lease", LEASE)
+    options = ("--database", url, "--replica", address, "--replica-lease", LEASE)
     process = tools.Process(folder / "shared", *options, "--metrics", f"unix:{folder / name}")
     try:
         yield process
@@ -106,6 +107,40 @@ def test_whoever_is_killed_or_stopped_another_goes_on_to_the_same_bytes(tmp_path
     assert main(["doctor", "--state", str(term), "--database", postgres_url]) == 0
 
 
+def test_a_leader_whose_database_falls_silent_ends_by_itself_and_another_leads(tmp_path, postgres_url):
+    async def main(line, one, two):
+        async with labs(one, two) as (first, second):
+            task_id = await first.create(tools.make_bundle(rounds=1))
+            await first.contribute([0])
+            line.fall_silent()
+            pending = asyncio.ensure_future(first.contribute([1]))  # the ledger's writer waits for the database too
+            await patiently(lambda: second.contribute([2, 3]))
+            pending.cancel()
+            return (await second.committed(task_id, 1)).round
+
+    with silence.line(postgres_url, tmp_path) as line, ExitStack() as stack:
+        one = stack.enter_context(replica(tmp_path, line.url, "one"))
+        two = stack.enter_context(replica(tmp_path, postgres_url, "two"))
+        assert asyncio.run(main(line, one, two)) == 1
+        code, errors = one.end(lambda: None)
+    assert code == 1
+    assert "stopped, because this coordinator no longer leads" in errors
+
+
+def test_coordinators_of_one_machine_reach_each_other_by_sockets(tmp_path, postgres_url):
+    async def main(*processes):
+        async with labs(*processes) as (first, second):
+            task_id = await second.create()
+            return (await first.task(task_id)).task_id == task_id
+
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:  # an address has 63 bytes at most
+        names = ("one", "two")
+        addresses = (f"unix:{folder}/{name}" for name in names)
+        pairs = zip(names, addresses, strict=True)
+        both = [stack.enter_context(replica(tmp_path, postgres_url, *pair)) for pair in pairs]
+        assert asyncio.run(main(*both))
+
+
 def test_a_leader_that_is_told_to_end_drains_and_hands_over(tmp_path, postgres_url):
     with ExitStack() as stack:
         one, two = (stack.enter_context(replica(tmp_path, postgres_url, name)) for name in ("one", "two"))
@@ -147,57 +182,3 @@ def test_a_stand_by_outlives_its_connection_and_ends_when_it_is_told_to(tmp_path
     with closing(Lease(postgres_url, "127.0.0.1:1", 60)) as leader:
         leader.seek()
         asyncio.run(main())
-
-
-POSTGRES = ("--database", "postgresql://host/ledger")
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        (("--replica", "127.0.0.1:1"), "replica needs a ledger that several coordinators can share"),
-        (("--replica", "127.0.0.1:1", "--database", "sqlite:///x"), "A ledger in SQLite has one coordinator"),
-        (("--replica", "10.0.0.1:1", *POSTGRES), "coordinators must show certificates"),
-        (("--replica", "0.0.0.0:1", *POSTGRES), "which others cannot call"),
-        (("--replica", "[::]:1", *POSTGRES), "which others cannot call"),
-        (("--replica", f"{'x' * 70}.localhost:1", *POSTGRES), "it may have 63 bytes"),
-        (("--replica", "127.0.0.1:8643", *POSTGRES), "give each an address of its own"),
-        (("--replica", "127.0.0.1:1", *POSTGRES, "--audit", "/audit"), "unset one"),
-        (("--replica", "127.0.0.1:1", *POSTGRES, "--replica-lease", "1"), "replica_lease must be SECONDS"),
-        (("--replica-tls-certificate", "c.pem", "--replica-tls-key", "k.pem"), "replica_tls_\\* need replica"),
-    ],
-)
-def test_settings_that_cannot_be_used_are_named_before_anything_is_served(options, text, capsys):
-    assert main(["serve", "--check", "--state", "state", *options]) == 1
-    assert re.search(text, capsys.readouterr().err)
-
-
-def test_files_of_coordinators_are_tried_on_each_other(tmp_path, capsys):
-    def checked(folder, authority="pki"):
-        pem, options = tmp_path / "pki" / folder, ("--replica", "10.0.0.1:1", *POSTGRES)
-        files = ("--replica-tls-certificate", pem / "certificate.pem", "--replica-tls-key", pem / "key.pem")
-        ca = ("--replica-tls-client-ca", tmp_path / authority / "authority.pem")
-        return main(["serve", "--check", "--state", "state", *options, *map(str, (*files, *ca))])
-
-    names = ("--host", "fed.example.com", "--replicas", "coordinators.example")
-    assert main(["certificates", "--out", str(tmp_path / "pki"), *names]) == 0
-    assert main(["certificates", "--out", str(tmp_path / "other"), "--replicas", "coordinators.example"]) == 0
-    assert "--replica-tls-certificate" in capsys.readouterr().out
-    assert checked("replicas") == 0
-    capsys.readouterr()
-    assert checked("coordinator") == 1
-    assert "for servers and clients" in capsys.readouterr().err
-    assert checked("replicas", "other") == 1
-    assert "signed by replica_tls_client_ca" in capsys.readouterr().err
-
-
-def test_where_callers_show_who_they_are_coordinators_do_so_too(tmp_path, capsys):
-    pki = tmp_path / "pki"
-    assert main(["certificates", "--out", str(pki), "--host", "localhost"]) == 0
-    own = pki / "coordinator"
-    files = ("--admin-tls-certificate", own / "certificate.pem", "--admin-tls-key", own / "key.pem")
-    options = ("--replica", "127.0.0.1:1", *POSTGRES, *map(str, files))
-    asked = ("--admin-tls-client-ca", str(pki / "authority.pem"))
-    assert main(["serve", "--check", "--state", "state", *options]) == 0
-    assert main(["serve", "--check", "--state", "state", *options, *asked]) == 1
-    assert "a coordinator speaks for them" in capsys.readouterr().err

@@ -67,6 +67,28 @@ def test_operators_are_known_at_a_stand_by_and_recorded_by_the_leader(files):
     ]
 
 
+def test_a_watch_through_a_stand_by_ends_when_the_role_is_taken_away(files):
+    async def main():
+        roles = files / "roles.toml"
+        secured = {"admin_tls": tls(files, "admin_tls"), "peer_tls": tls(files, "replica_tls")}
+        async with (
+            pair(files, roles=roles, **secured) as two,
+            channel(two.stand_by.admin, ANNA) as anna,
+            channel(two.stand_by.admin, VERA) as vera,
+        ):
+            task = await AdminServiceStub(anna).CreateTask(tools.make_bundle(rounds=9).requests())
+            watch = AdminServiceStub(vera).WatchRounds(admin_pb2.WatchRoundsRequest(task_id=task.task_id))
+            assert await watch.read() is not grpc.aio.EOF
+            roles.write_text('anna = "admin"\n')
+            async with tools.connect(two.leader.devices, two.leader.admin) as lab:
+                await lab.contribute([0])  # the next answer to the watch
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await asyncio.wait_for(watch.read(), 20)
+            return caught.value.code().name
+
+    assert asyncio.run(main()) == "PERMISSION_DENIED"
+
+
 @pytest.mark.parametrize("person", [None, VERA, ANNA])
 def test_only_coordinators_get_in_on_their_address(files, person):
     """An operator's certificate is of the same authority. It does not name the coordinators' host."""

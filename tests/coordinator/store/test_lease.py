@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from coordinator.errors import LedgerError
 from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
+from tests.coordinator import silence
 from tests.coordinator.postgres import administration, fresh_database
 
 
@@ -47,7 +48,7 @@ def test_ledgers_of_one_server_have_leaders_of_their_own(postgres, postgres_url)
 
 
 def test_the_server_ends_a_lease_that_nobody_keeps(postgres_url):
-    with lease(postgres_url, "stopped:1", seconds=0.2) as stopped, lease(postgres_url, "second:2") as second:
+    with lease(postgres_url, "stopped:1", seconds=0.8) as stopped, lease(postgres_url, "second:2") as second:
         stopped.seek()
         assert taken(second)
         with pytest.raises(LedgerError, match="cannot be used"):
@@ -58,11 +59,11 @@ def test_the_server_ends_a_lease_that_nobody_keeps(postgres_url):
 
 def test_a_kept_lease_lasts_and_its_loss_is_told(postgres, postgres_url):
     lost = threading.Event()
-    with lease(postgres_url, "first:1", seconds=0.2) as first, lease(postgres_url, "second:2") as second:
+    with lease(postgres_url, "first:1", seconds=0.8) as first, lease(postgres_url, "second:2") as second:
         first.seek()
         first.keep(lost.set)
         began = time.monotonic()
-        while time.monotonic() < began + 0.6:  # three times the lease: the signs of life keep it
+        while time.monotonic() < began + 1.6:  # twice the lease: the signs of life keep it
             assert second.seek() == "first:1"
         assert not lost.is_set()
         assert end_sessions(postgres, "first:1") == 1
@@ -73,12 +74,34 @@ def test_a_kept_lease_lasts_and_its_loss_is_told(postgres, postgres_url):
 
 
 def test_a_lease_that_is_given_back_is_not_lost(postgres_url):
-    with lease(postgres_url, "first:1", seconds=0.04) as first:
+    with lease(postgres_url, "first:1", seconds=0.8) as first:
         first.seek()
         first.keep(lambda: pytest.fail("given back"))
     for thread in threading.enumerate():
         if thread.name == "coordinator-lease":
             thread.join()
+
+
+def test_a_leader_that_hears_nothing_is_told_and_can_end(postgres_url, tmp_path):
+    lost = threading.Event()
+    with silence.line(postgres_url, tmp_path) as line, lease(line.url, "first:1", seconds=0.8) as first:
+        first.seek()
+        first.keep(lost.set)
+        line.fall_silent()
+        assert lost.wait(10)
+        with pytest.raises(LedgerError, match="has ended"):
+            first.expect()
+        first.close()
+
+
+def test_a_stand_by_that_hears_nothing_does_not_wait_for_ever(postgres_url, tmp_path):
+    with lease(postgres_url, "first:1") as first, silence.line(postgres_url, tmp_path) as line:
+        first.seek()
+        with lease(line.url, "second:2", seconds=0.8) as second:
+            assert second.seek() == "first:1"
+            line.fall_silent()
+            with pytest.raises(LedgerError, match="has not answered for"):
+                second.seek()
 
 
 def test_a_stand_by_whose_connection_was_lost_connects_anew(postgres, postgres_url):

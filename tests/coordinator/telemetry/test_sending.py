@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -38,6 +40,28 @@ def collector():
     server.server_close()
 
 
+@pytest.fixture
+def dripping():
+    """A collector that answers one byte after the other, without end."""
+    over, listener = threading.Event(), socket.create_server(("127.0.0.1", 0))
+
+    def drip(connection):
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while not over.wait(0.5):
+                connection.sendall(b"x")
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    over.set()
+    listener.close()
+
+
 def life(folder, *options):
     """A coordinator that answers a call and ends; returns its log."""
     process = tools.Process(folder, "--log-level", "INFO", *options)
@@ -66,6 +90,11 @@ def test_a_collector_gets_traces_and_metrics(tmp_path, collector):
 def test_a_collector_that_is_away_delays_nothing(tmp_path):
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
     life(tmp_path / "state", "--telemetry", "http://127.0.0.1:9")
+
+
+def test_a_collector_that_never_finishes_an_answer_does_not_keep_a_coordinator_from_ending(tmp_path, dripping):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+    life(tmp_path / "state", "--telemetry", dripping)
 
 
 def test_without_the_setting_nothing_of_it_is_loaded(tmp_path):
