@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from prometheus_client import CollectorRegistry
-
 from coordinator.commands import process
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
@@ -19,6 +17,7 @@ from coordinator.grpc.door import StandBy
 from coordinator.grpc.forwarding import Forwarding, Line
 from coordinator.grpc.peers import Peers
 from coordinator.grpc.server import ADMIN, GRACE, Servers
+from coordinator.grpc.tls import Tls
 from coordinator.metrics.metrics import Gauges, Metrics
 from coordinator.store import terms
 from coordinator.store.disk import REAL
@@ -49,11 +48,11 @@ class Alone:
     Attributes:
         leads: this coordinator has been given the lease.
         lost: set once it no longer leads.
-        registry: the metrics of the time in which it stands by.
+        metrics: of the time in which it stands by.
     """
 
     leads: bool = True
-    registry: CollectorRegistry | None = None
+    metrics: Metrics | None = None
 
     def __init__(self, settings: Settings) -> None:
         assert settings.state is not None  # checked
@@ -79,26 +78,27 @@ class Replica:
 
     Attributes:
         lost: set once this coordinator no longer leads.
-        registry: the metrics of the time in which it stands by.
+        metrics: of the time in which it stands by.
     """
 
-    def __init__(self, settings: Settings, servers: Servers, lease: Lease) -> None:
+    def __init__(self, settings: Settings, tls: Tls | None, servers: Servers, lease: Lease) -> None:
         assert settings.state is not None  # checked
         self._shared, self._servers, self._lease = settings.state, servers, lease
-        self._line = Line(settings.replica_tls)
+        self._line = Line(tls)
         metrics, limits = Metrics(), settings.limits
         metrics.show(lambda: leading(False))
-        self.registry: CollectorRegistry | None = metrics.registry
+        self.metrics: Metrics | None = metrics
         devices, admin = (Limited(limits.fresh(), metrics, time.time) for _ in range(2))
         self._stand_by = StandBy(Forwarding(methods.DEVICE, self._line, devices), Forwarding(ADMIN, self._line, admin))
         self.lost = asyncio.Event()
 
     @classmethod
-    async def start(cls, settings: Settings, servers: Servers, stack: AsyncExitStack) -> Self:
+    async def start(cls, settings: Settings, tls: Tls | None, servers: Servers, stack: AsyncExitStack) -> Self:
         """Begins to serve the other coordinators, and to stand by.
 
         Args:
             settings: are checked.
+            tls: the files that coordinators show each other; None: plaintext.
             servers: answer devices and operators.
             stack: ends everything when it is closed.
 
@@ -107,11 +107,11 @@ class Replica:
         """
         assert settings.replica is not None  # checked, as is the next
         assert settings.database is not None
-        peers = Peers(servers.door.led, settings.replica, settings.replica_tls)
+        peers = Peers(servers.door.led, settings.replica, tls)
         await peers.server.start()
         stack.push_async_callback(peers.server.stop, GRACE)
         lease = Lease(settings.database, peers.address, settings.replica_lease)
-        replica = cls(settings, servers, lease)
+        replica = cls(settings, tls, servers, lease)
         stack.push_async_callback(replica._line.close)
         await replica._look()  # a ledger that cannot be used is an error at the start, and not later
         _log.info("other coordinators reach this one on %s", peers.address)

@@ -25,6 +25,7 @@ from coordinator.grpc import unmasker_client
 from coordinator.grpc.expiry import Expiry, ends
 from coordinator.grpc.handlers import unobserved
 from coordinator.grpc.server import Servers
+from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
 from fedau2 import core_lines, logs
@@ -63,22 +64,26 @@ def _serve(args: argparse.Namespace) -> int:
 async def _serve_until_signal(settings: Settings) -> int:
     signals, opened, roles = _signals(), list[Coordinator](), list[Alone | Replica]()
     by_token = None if settings.admin_tokens is None else settings.admin_tokens.bearers()
-    tls, admin_tls, unmasker_tls = settings.tls, settings.admin_tls, settings.unmasker_tls
+    tls, admin_tls, replica_tls = settings.tls, settings.admin_tls, settings.replica_tls
+    unmasker_tls = settings.unmasker_tls
 
     def registry() -> CollectorRegistry | None:  # it has no registry while it starts
-        return opened[0].metrics.registry if opened else roles[0].registry if roles else None
+        metrics = opened[0].metrics if opened else roles[0].metrics if roles else None
+        return None if metrics is None else metrics.registry
 
     telemetry = _telemetry(settings, registry)
     observe = unobserved if telemetry is None else telemetry.spans.call
     secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
     servers = await Servers.start(settings.listen, settings.admin, *secured)
-    expiry = Expiry(ends(tls, admin_tls, unmasker_tls))
+    expiry = Expiry(ends((tls, admin_tls, replica_tls), unmasker_tls))
     process.on_hangup(expiry.look)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
         if telemetry is not None:  # the last to end, because a collector must not delay the next leader
             last.push_async_callback(asyncio.to_thread, telemetry.close)
         stack.push_async_callback(servers.stop)
-        role = await _role(settings, servers, stack)
+        role = await _role(settings, replica_tls, servers, stack)
+        if role.metrics is not None:
+            role.metrics.show(expiry.gauges)
         roles.append(role)
         last.callback(role.release)
         if settings.metrics is not None:
@@ -119,8 +124,8 @@ def _telemetry(settings: Settings, registry: Callable[[], CollectorRegistry | No
     return Telemetry.to(settings.telemetry, registry)
 
 
-async def _role(settings: Settings, servers: Servers, stack: AsyncExitStack) -> Alone | Replica:
-    return Alone(settings) if settings.replica is None else await Replica.start(settings, servers, stack)
+async def _role(settings: Settings, tls: Tls | None, servers: Servers, stack: AsyncExitStack) -> Alone | Replica:
+    return Alone(settings) if settings.replica is None else await Replica.start(settings, tls, servers, stack)
 
 
 async def _opened(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from coordinator.grpc.tls import Tls
@@ -23,10 +23,10 @@ Ends = Mapping[str, Callable[[], float | None]]
 """Functions by setting that return the end of the certificate in use, in seconds since 1970, or None without one."""
 
 
-def ends(tls: Tls | None, admin_tls: Tls | None, unmasker_tls: ClientTls | None) -> Ends:
+def ends(served: Iterable[Tls | None], unmasker_tls: ClientTls | None) -> Ends:
     """Returns the ends of the certificates of a coordinator's addresses, and of that which it shows to the unmasker."""
     known: dict[str, Callable[[], float | None]] = {}
-    for files in (tls, admin_tls):
+    for files in served:
         if files is not None:
             known[f"{files.settings}_certificate"] = lambda files=files: files.renewed.newest().ends  # type: ignore[misc]
             known[f"{files.settings}_client_ca"] = lambda files=files: files.renewed.newest().authorities_end  # type: ignore[misc]

@@ -10,7 +10,7 @@ import grpc
 from coordinator.engine.limited import Limited
 from coordinator.errors import ForwardedError, StoppedError
 from coordinator.grpc import passed_on, peer_tls
-from coordinator.grpc.tls import Tls
+from coordinator.grpc.tls import Shown, Tls
 from coordinator.model import pace
 from fedau2.v1.task_pb2 import RetryWindow
 from fedau2.wire import addresses
@@ -40,24 +40,24 @@ class Line:
 
     def __init__(self, tls: Tls | None) -> None:
         self._tls = tls
+        self._shown: Shown | None = None
         self._channel: grpc.aio.Channel | None = None
         self.leader = ""
 
     async def turn(self, leader: str) -> None:
-        """Connects to another leader, whose address may be empty: nobody is known to lead."""
-        if leader == self.leader:
+        """Connects to another leader, whose address may be empty: nobody is known to lead.
+
+        Files that were replaced are shown on a new connection to the same leader. As long as they cannot be used, those
+        before stay in use.
+        """
+        shown = None if self._tls is None else self._tls.renewed.newest()
+        if leader == self.leader and shown is self._shown:
             return
         await self.close()
-        self.leader = leader
+        self.leader, self._shown = leader, shown
         if leader:
             target, options = addresses.channel(leader)
-            self._channel = self._connected(target, [*options, *_OPTIONS])
-
-    def _connected(self, target: str, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
-        if self._tls is None:
-            return grpc.aio.insecure_channel(target, options)
-        host = ("grpc.ssl_target_name_override", peer_tls.host(self._tls))
-        return grpc.aio.secure_channel(target, peer_tls.credentials(self._tls), [*options, host])
+            self._channel = _connected(target, [*options, *_OPTIONS], shown)
 
     async def close(self) -> None:
         """Ends the connection, and the calls that are under way."""
@@ -74,6 +74,13 @@ class Line:
         if self._channel is None:
             raise StoppedError("no coordinator leads at the moment; try again later", pace.STARTING.message())
         return self._channel
+
+
+def _connected(target: str, options: list[tuple[str, Any]], shown: Shown | None) -> grpc.aio.Channel:
+    if shown is None:
+        return grpc.aio.insecure_channel(target, options)
+    host = ("grpc.ssl_target_name_override", peer_tls.host(shown))
+    return grpc.aio.secure_channel(target, peer_tls.credentials(shown), [*options, host])
 
 
 class Forwarding:

@@ -8,24 +8,20 @@ import grpc
 
 from coordinator.errors import ForbiddenError, SettingError
 from coordinator.grpc.status import Context
-from coordinator.grpc.tls import Tls
+from coordinator.grpc.tls import Shown, Tls
 from fedau2.wire import certificates
 
 _NAMES = "x509_subject_alternative_name"
+
+_FILES = ("replica_tls_certificate", "replica_tls_key")
 
 _FLIGHTS = 3
 """Times that each end of a handshake is asked to go on; TLS 1.3 needs two."""
 
 
-def host(tls: Tls) -> str:
-    """Returns the first host that the certificate names. The certificates of all coordinators name it.
-
-    Raises:
-        SettingError: the files cannot be read, or cannot be used together now.
-    """
-    tls.check()
-    chain, key = tls.certificate.read_bytes(), tls.key.read_bytes()
-    named = certificates.identity(chain, key, (str(tls.certificate), str(tls.key))).decoded["subjectAltName"]
+def host(shown: Shown) -> str:
+    """Returns the first host that a certificate names. The certificates of all coordinators name it."""
+    named = certificates.identity(shown.chain, shown.key, _FILES).decoded["subjectAltName"]
     return str(named[0][1])
 
 
@@ -33,9 +29,9 @@ def check(tls: Tls) -> None:
     """Returns if a coordinator with these files would let in another one that has them too.
 
     Raises:
-        SettingError: it would not, or as `host`.
+        SettingError: it would not, or the files cannot be read, or cannot be used together now.
     """
-    name = host(tls)
+    name = host(tls.renewed.newest())
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server.verify_mode = ssl.CERT_REQUIRED
     for context in (server, client):
@@ -55,16 +51,9 @@ def check(tls: Tls) -> None:
         ) from error
 
 
-def credentials(tls: Tls) -> grpc.ChannelCredentials:
-    """Makes the credentials of a connection to the leader.
-
-    Raises:
-        SettingError: as `host`.
-    """
-    tls.check()
-    assert tls.client_authorities is not None  # checked
-    authorities = tls.client_authorities.read_bytes()
-    return grpc.ssl_channel_credentials(authorities, tls.key.read_bytes(), tls.certificate.read_bytes())
+def credentials(shown: Shown) -> grpc.ChannelCredentials:
+    """Makes the credentials of a connection to the leader."""
+    return grpc.ssl_channel_credentials(shown.authorities, shown.key, shown.chain)
 
 
 def expecting(tls: Tls | None) -> Callable[[Context], None]:
@@ -72,10 +61,13 @@ def expecting(tls: Tls | None) -> Callable[[Context], None]:
 
     Args:
         tls: the files of this coordinator; None: only this machine can call.
+
+    Raises:
+        SettingError: the files cannot be read, or cannot be used together now.
     """
     if tls is None:
         return lambda context: None
-    expected = host(tls).encode()
+    expected = host(tls.renewed.newest()).encode()
 
     def check(context: Context) -> None:
         if expected not in (context.auth_context() or {}).get(_NAMES, []):

@@ -24,9 +24,9 @@ LEASE = "2"
 
 
 @contextmanager
-def replica(folder, url, name, address="127.0.0.1:0"):
+def replica(folder, url, name, address="127.0.0.1:0", options=()):
     """A coordinator, which is killed at the end unless it has ended."""
-    options = ("--database", url, "--replica", address, "--replica-lease", LEASE)
+    options = ("--database", url, "--replica", address, "--replica-lease", LEASE, *options)
     process = tools.Process(folder / "shared", *options, "--metrics", f"unix:{folder / name}")
     try:
         yield process
@@ -56,16 +56,19 @@ async def labs(*processes):
             yield [first, *others]
 
 
+def shown(folder, name, path):
+    """What the address for metrics answers."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(folder / name))
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode().splitlines()
+
+
 def leading(folder, name):
     """The gauge, and the words of the health."""
-    answers = []
-    for path in ("/metrics", "/healthz"):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(folder / name))
-            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-            answers.append(b"".join(iter(lambda: connection.recv(65536), b"")).decode())
-    (gauge,) = [line for line in answers[0].splitlines() if line.startswith("fedau2_leading ")]
-    return float(gauge.split()[1]), answers[1].splitlines()[0].split()[1], answers[1].splitlines()[-1]
+    metrics, health = (shown(folder, name, path) for path in ("/metrics", "/healthz"))
+    (gauge,) = [line for line in metrics if line.startswith("fedau2_leading ")]
+    return float(gauge.split()[1]), health[0].split()[1], health[-1]
 
 
 def test_whoever_is_killed_or_stopped_another_goes_on_to_the_same_bytes(tmp_path, postgres_url):
@@ -127,6 +130,18 @@ def test_a_leader_whose_database_falls_silent_ends_by_itself_and_another_leads(t
     assert "stopped, because this coordinator no longer leads" in errors
 
 
+def test_a_stand_by_shows_when_the_certificate_for_other_coordinators_ends(tmp_path, postgres_url):
+    assert main(["certificates", "--out", str(tmp_path), "--replicas", "coordinators.example"]) == 0
+    files = {"certificate": "replicas/certificate.pem", "key": "replicas/key.pem", "client-ca": "authority.pem"}
+    options = [word for part, name in files.items() for word in (f"--replica-tls-{part}", str(tmp_path / name))]
+    with closing(Lease(postgres_url, "127.0.0.1:1", 60)) as leader:
+        leader.seek()
+        with replica(tmp_path, postgres_url, "one", options=options):
+            metrics = shown(tmp_path, "one", "/metrics")
+    named = {line.split('"')[1] for line in metrics if line.startswith("fedau2_certificate_end_timestamp_seconds{")}
+    assert named == {"replica_tls_certificate", "replica_tls_client_ca"}
+
+
 def test_coordinators_of_one_machine_reach_each_other_by_sockets(tmp_path, postgres_url):
     async def main(*processes):
         async with labs(*processes) as (first, second):
@@ -164,7 +179,7 @@ def test_a_stand_by_outlives_its_connection_and_ends_when_it_is_told_to(tmp_path
         async with AsyncExitStack() as stack:
             stack.push_async_callback(servers.stop)
             settings = Settings(state=tmp_path, database=postgres_url, replica="127.0.0.1:0")
-            standing = await Replica.start(settings, servers, stack)
+            standing = await Replica.start(settings, None, servers, stack)
             stack.callback(standing.release)
             stop = threading.Event()
             waiting = asyncio.ensure_future(standing.stand_by(stop))

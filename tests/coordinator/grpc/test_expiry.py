@@ -1,5 +1,7 @@
 """The ends of certificates in use: metrics follow a renewal, and the log names those that end soon once a day."""
 
+from dataclasses import replace
+
 import pytest
 
 from coordinator.grpc.expiry import SOON, Expiry, ends
@@ -32,18 +34,19 @@ def days_left(expiry, now):
 def test_metrics_name_what_is_in_use_and_follow_a_renewal(files, tmp_path):
     tls = files(20)
     shown = ClientTls(tmp_path / "authority.pem", tmp_path / "certificate.pem", tmp_path / "key.pem")
-    expiry = Expiry(ends(tls, None, shown))
+    expiry = Expiry(ends((tls, None, replace(tls, client_authorities=None, settings="replica_tls")), shown))
     now = tls.read().ends - 20 * DAY
-    known = {"tls_certificate": 20, "tls_client_ca": 40, "unmasker_tls_certificate": 20}
+    shown_alike = ("tls_certificate", "replica_tls_certificate", "unmasker_tls_certificate")
+    known = {"tls_client_ca": 40} | dict.fromkeys(shown_alike, 20)
     assert days_left(expiry, now) == known
     files(30)
-    assert days_left(expiry, now) == known | {"tls_certificate": 30, "unmasker_tls_certificate": 30}
+    assert days_left(expiry, now) == known | dict.fromkeys(shown_alike, 30)
     (tmp_path / "key.pem").write_bytes(b"")  # what cannot be used is not in use
-    assert days_left(expiry, now) == known | {"tls_certificate": 30, "unmasker_tls_certificate": 30}
+    assert days_left(expiry, now) == known | dict.fromkeys(shown_alike, 30)
 
 
 def test_without_certificates_there_is_nothing_to_watch():
-    assert not list(Expiry(ends(None, None, ClientTls(None, None, None))).gauges())
+    assert not list(Expiry(ends((None, None), ClientTls(None, None, None))).gauges())
 
 
 def test_the_log_names_them_once_a_day_until_they_are_renewed(caplog):

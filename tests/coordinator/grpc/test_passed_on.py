@@ -16,8 +16,9 @@ from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.v1.device_pb2 import AdmitRequest, CheckInRequest
 from fedau2.v1.device_pb2_grpc import DeviceServiceStub
 from fedau2.wire import blind
+from tests import certificates
 from tests.coordinator import conftest as tools
-from tests.coordinator.grpc.pairs import ANNA, VERA, channel, pair, tls, write
+from tests.coordinator.grpc.pairs import ANNA, AUTHORITY, VERA, channel, pair, tls, write
 
 
 @pytest.fixture
@@ -100,6 +101,29 @@ def test_only_coordinators_get_in_on_their_address(files, person):
             return (await call.code()).name
 
     assert asyncio.run(main()) == ("UNAVAILABLE" if person is None else "PERMISSION_DENIED")
+
+
+def test_files_that_are_renewed_while_the_leader_changes_leave_no_stand_by_without_a_connection(files):
+    async def answered(two):
+        async with tools.connect(two.stand_by.devices, two.stand_by.admin) as lab:
+            return (await lab.check_in()).rejection.reason
+
+    async def main():
+        async with pair(files, peer_tls=tls(files, "replica_tls")) as two:
+            first, reasons = two.line.channel(), [await answered(two)]
+            key, chain = certificates.make(authority=AUTHORITY, names=("coordinators.example", "localhost"))
+            (files / "certificate.pem").write_bytes(chain)  # of a key that is not there yet
+            for leader in ("", two.peers.address):
+                await two.line.turn(leader)
+            second = two.line.channel()
+            reasons.append(await answered(two))
+            (files / "key.pem").write_bytes(key)
+            await two.line.turn(two.peers.address)
+            reasons.append(await answered(two))
+            assert len({first, second, two.line.channel()}) == 3  # the last shows the new files
+            return reasons
+
+    assert len(set(asyncio.run(main()))) == 1
 
 
 def test_a_caller_that_names_nobody_is_refused_on_the_coordinators_address(tmp_path):
