@@ -6,24 +6,19 @@ chooses. The table has the median CPU time of a contribution, without the server
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from export import sums
-from export.bundle import Bundle, build
-from export.plan.message import plan_of
+from export.bundle import Bundle
 from fedau2 import native
 from fedau2.wire import blobs
 from scripts.masking import choices, computed
+from simulator.bench.engines import CLASSES, alternated, cohort_of, copy_of, cpu, engine_of, population_of
 from simulator.config.sections import EngineSettings
 from simulator.datasets import load
 from simulator.datasets.split import leave_one_out
-from simulator.engines.batched import BatchedEngine
 from simulator.engines.kernels import KernelName
 from simulator.experiment.calibration import calibrate
 from simulator.experiment.resources import prepare
@@ -50,13 +45,15 @@ def main() -> None:
 
 
 def _measure(model: str, bundle: Bundle, population: Population, kernel: KernelName, repeats: int) -> None:
-    members = np.random.default_rng(1).choice(len(population), COHORT, replace=False)
+    members = cohort_of(len(population), COHORT, 1)
     hidden = _hidden(bundle, population)
-    ways: dict[str, Callable[[], object]] = {"plain": partial(_engine(bundle, population, kernel).collect, members)}
+    ways: dict[str, Callable[[], object]] = {
+        "plain": partial(engine_of(bundle, copy_of(population), kernel).collect, members)
+    }
     for name, library in choices().items():
-        collect = partial(_engine(hidden, population, kernel).collect, members)
+        collect = partial(engine_of(hidden, copy_of(population), kernel).collect, members)
         ways[name] = partial(computed, library, collect)
-    costs = np.array([[_cpu(way) for way in ways.values()] for _ in range(repeats + 1)][1:]).T / COHORT * 1e3
+    costs = alternated(ways.values(), cpu, repeats).T / COHORT * 1e3
     plain, *grids = costs
     for name, grid in zip([*ways][1:], grids, strict=True):
         print(
@@ -68,32 +65,15 @@ def _measure(model: str, bundle: Bundle, population: Population, kernel: KernelN
 
 def _population(model: str, data_dir: Path | None) -> tuple[Bundle, Population]:
     dataset = load("ml-100k", data_dir)
-    gender = {"attribute": "gender", "classes": ["M", "F"]}
-    bundle = build(model, [str(item) for item in dataset.items], plan_of(model, {"adversaries": [gender]}), 0)
-    values = ["MF"[label] for label in dataset.attributes["gender"].labels]
-    return bundle, Population.create(bundle.manifest, 0, leave_one_out(dataset).train, {"gender": values})
+    values = [CLASSES[label] for label in dataset.attributes["gender"].labels]
+    return population_of(leave_one_out(dataset).train, values, len(dataset.items), model)
 
 
 def _hidden(bundle: Bundle, population: Population) -> Bundle:
     settings = EngineSettings(rounds=2, workers=1)
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-    measured = calibrate(settings, bundle.manifest, checkpoint, _copy(population))
+    measured = calibrate(settings, bundle.manifest, checkpoint, copy_of(population))
     return sums.add(bundle, measured.policy(settings, bundle.manifest))
-
-
-def _engine(bundle: Bundle, population: Population, kernel: KernelName) -> BatchedEngine:
-    checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-    return BatchedEngine(bundle.manifest, checkpoint, _copy(population), 1, kernel=kernel)
-
-
-def _copy(population: Population) -> Population:
-    return replace(population, state=population.take(np.arange(len(population))))
-
-
-def _cpu(work: Callable[[], object]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 if __name__ == "__main__":

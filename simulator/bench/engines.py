@@ -1,7 +1,10 @@
 """Parts that measurements share: the paper's plan, a population, engines that train it, and cohorts."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +53,35 @@ def engine_of(bundle: Bundle, population: Population, kernel: KernelName = "auto
     """Makes an engine that trains a population from the task's first checkpoint."""
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
     return BatchedEngine(bundle.manifest, checkpoint, population, workers, kernel=kernel)
+
+
+def copy_of(population: Population) -> Population:
+    """Returns the same clients with a state of their own, for another engine."""
+    return replace(population, state=population.take(np.arange(len(population))))
+
+
+def alternated(
+    ways: Iterable[Callable[[], object]], cost: Callable[[Callable[[], object]], Any], repeats: int
+) -> NDArray[np.float64]:
+    """Measures several ways to do the same in alternation, after a warm-up.
+
+    Args:
+        ways: the work.
+        cost: does a piece of work, and returns its cost: a number, or several.
+        repeats: number of alternations.
+
+    Returns:
+        The costs, (repeats, ways) or (repeats, ways, numbers).
+    """
+    ways = list(ways)
+    return np.array([[cost(way) for way in ways] for _ in range(repeats + 1)][1:], np.float64)
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """Does a piece of work, and returns its CPU seconds."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def cohort_of(clients: int, size: int, seed: int) -> NDArray[np.int64]:

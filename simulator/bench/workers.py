@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from simulator.bench.engines import CLASSES, Interactions, cohort_of, engine_of, kernels, population_of
+from simulator.bench.engines import (
+    CLASSES,
+    Interactions,
+    alternated,
+    cohort_of,
+    copy_of,
+    engine_of,
+    kernels,
+    population_of,
+)
 from simulator.engines.kernels import KernelName
 
 MODELS = ("fedncf", "fedrap", "fedvae")
@@ -58,13 +67,12 @@ def measure(
     """
     interactions, labels, items = data
     bundle, population = population_of(interactions, [CLASSES[label] for label in labels], items, model)
-    twin = replace(population, state=population.take(np.arange(len(population))))
-    engines = engine_of(bundle, population, kernel), engine_of(bundle, twin, kernel, workers)
+    engines = engine_of(bundle, population, kernel), engine_of(bundle, copy_of(population), kernel, workers)
     gains = []
     for size in dict.fromkeys(min(size, len(population)) for size in COHORTS):
         members = cohort_of(len(population), size, 1)
         ways = [partial(engine.train_round, members) for engine in engines]
-        costs = np.array([[_cost(way) for way in ways] for _ in range(repeats + 1)][1:])
+        costs = alternated(ways, _cost, repeats)
         ratios = costs[:, 0, 0] / costs[:, 1, 0]
         gain = Gain(
             model=model,

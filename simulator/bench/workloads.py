@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,10 @@ from simulator.bench import naive
 from simulator.bench.engines import (
     CLASSES,
     Interactions,
+    alternated,
     cohort_of,
+    copy_of,
+    cpu,
     engine_of,
     kernels,
     names_of,
@@ -79,7 +82,7 @@ def alternate(
 ) -> Ratios:
     """Measures several ways to run a round in alternation, `repeats` times after a warm-up."""
     ways = [naive, *ours.values()]
-    costs = np.array([[_cpu(way) for way in ways] for _ in range(repeats + 1)][1:]).T / clients * 1e3
+    costs = alternated(ways, cpu, repeats).T / clients * 1e3
     return {kernel: _ratio(costs[0], cost) for kernel, cost in zip(ours, costs[1:], strict=True)}
 
 
@@ -87,12 +90,6 @@ def _ratio(naive: NDArray[np.float64], ours: NDArray[np.float64]) -> Ratio:
     ratios = naive / ours
     cost, our_cost, ratio = (float(np.median(numbers)) for numbers in (naive, ours, ratios))
     return Ratio(cost, our_cost, ratio, float(ratios.min()), float(ratios.max()))
-
-
-def _cpu(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 class PaperWorkload:
@@ -113,7 +110,7 @@ class PaperWorkload:
     ) -> None:
         attribute = [CLASSES[label] for label in labels]
         bundle, first = population_of(interactions, attribute, items, model)
-        populations = [first, *(replace(first, state=first.take(np.arange(len(first)))) for _ in kernels()[1:])]
+        populations = [first, *(copy_of(first) for _ in kernels()[1:])]
         self._engines = {
             kernel: engine_of(bundle, population, kernel)
             for kernel, population in zip(kernels(), populations, strict=True)
@@ -183,7 +180,7 @@ def scaling(sizes: Sequence[int], items: int = 1682) -> dict[int, float]:
     for size in sizes:
         members = np.arange(size)
         engine.train_round(members)
-        costs[size] = _cpu(lambda members=members: engine.train_round(members)) / size * 1e3  # type: ignore[misc]
+        costs[size] = cpu(lambda members=members: engine.train_round(members)) / size * 1e3  # type: ignore[misc]
     return costs
 
 

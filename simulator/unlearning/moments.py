@@ -46,8 +46,7 @@ class Totals:
             features: features of all users, (users, width).
             targets: their classes.
         """
-        known = targets.any(1)
-        x, chosen = features[known].astype(np.float64), targets[known].astype(np.float64)
+        x, chosen = _known(features, targets)
         return cls(len(x), x.sum(0), chosen.sum(0), chosen.T @ x)
 
     def __add__(self, other: "Totals") -> "Totals":
@@ -64,6 +63,12 @@ class Totals:
     def gaps(self) -> Matrix:
         """Mean of x in each class minus the mean of all users, (classes, width)."""
         return np.asarray(self.sums / self.counts[:, None] - self.mean)
+
+
+def _known(features: NDArray[np.floating], targets: Targets) -> tuple[Matrix, Matrix]:
+    """Returns the features and classes of the users that have a class, in float64."""
+    known = targets.any(1)
+    return features[known].astype(np.float64), targets[known].astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +89,7 @@ class Moments(Totals):
             features: features of all users, (users, width).
             targets: their classes.
         """
-        known = targets.any(1)
-        x, chosen = features[known].astype(np.float64), targets[known].astype(np.float64)
+        x, chosen = _known(features, targets)
         return cls(len(x), x.sum(0), chosen.sum(0), chosen.T @ x, x.T @ x)
 
     def __add__(self, other: "Moments") -> "Moments":  # type: ignore[override]
