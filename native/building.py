@@ -20,7 +20,7 @@ VARIANTS: dict[str, tuple[str, ...]] = (
 
 _OPTIONS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math")
 _WARNINGS = ("-Wall", "-Wextra")
-_EXACT = ("draws.cpp", "rounding.cpp")
+_EXACT = ("draws.cpp", "fold.cpp", "rounding.cpp", "server_adam.cpp")
 """Sources whose numbers are specified to the bit, so that products and sums must not be fused."""
 
 

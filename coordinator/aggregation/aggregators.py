@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.aggregation.clip import Clip
-from coordinator.aggregation.fold import Fold, pieces
+from coordinator.aggregation.fold import fastest, pieces
 from coordinator.errors import AggregationError
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
@@ -61,17 +61,16 @@ class Aggregator(Protocol):
 _NO_STATE: Tensors = {}
 
 
-def of(task: TaskManifest, fold: Fold | None = None, state: Tensors = _NO_STATE) -> Aggregator:
+def of(task: TaskManifest, state: Tensors = _NO_STATE) -> Aggregator:
     """Makes the aggregator that a checked manifest asks for.
 
     Args:
         task: the manifest.
-        fold: that of `Mean`.
         state: the server's state before the round.
     """
     tensors, server = manifest.shared(task), task.plan.server
     if not server.clip_norm:
-        return Mean(tensors, fold)
+        return Mean(tensors)
     return ClippedMean(tensors, server.clip_norm, server.clip_medians, state)
 
 
@@ -80,15 +79,14 @@ class Mean:
 
     Args:
         specs: the tensors that are aggregated, by name (`fedau2.wire.manifest.shared`).
-        fold: adds values to the sums; by default a `Fold` of its own.
     """
 
-    def __init__(self, specs: Mapping[str, TensorSpec], fold: Fold | None = None) -> None:
+    def __init__(self, specs: Mapping[str, TensorSpec]) -> None:
         self._totals = {name: np.zeros(tuple(spec.shape), np.int64) for name, spec in specs.items()}
         self._weights = dict.fromkeys(specs, 0)
         # Upper bound of any element's absolute value, kept so that an overflow is refused and never happens silently.
         self._reached = dict.fromkeys(specs, 0.0)
-        self._fold = fold or Fold()
+        self._fold = fastest()
 
     def add(
         self,

@@ -6,15 +6,20 @@ untouched rows with 0.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.aggregation import statistics
+from fedau2 import native
 from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Optimizer, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_STATISTIC
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.manifest import shared
+
+if TYPE_CHECKING:
+    from fedau2_native import Library
 
 _Array = NDArray[np.float64]
 
@@ -67,8 +72,11 @@ def _stepped(
 ) -> NDArray[np.float32]:
     """Returns a tensor after its step; puts its new state into `state`."""
     adam = _Adam(optimizer, name, state, values.shape, variance) if optimizer.kind == OPTIMIZER_KIND_ADAM else None
-    old, flat = values.reshape(-1), gradient.reshape(-1)
+    old, flat = np.ascontiguousarray(values).reshape(-1), np.ascontiguousarray(gradient).reshape(-1)
     new = np.empty_like(old)
+    if adam and (library := native.arithmetic()):
+        adam.step(library, flat, old, new)
+        return new.reshape(values.shape)
     for start in range(0, len(old), BLOCK):
         part = slice(start, start + BLOCK)
         update = adam.update(part, flat[part]) if adam else flat[part] * optimizer.learning_rate
@@ -77,7 +85,7 @@ def _stepped(
 
 
 class _Adam:
-    """One step of Kingma and Ba, arXiv 1412.6980, algorithm 1, on a tensor, part by part.
+    """One step of Kingma and Ba, arXiv 1412.6980, algorithm 1, on a tensor, part by part or by the native library.
 
     The variance of known noise is taken off the second moment after its bias is corrected. Otherwise Adam takes noise
     for gradient, and steps less where there is more. At least `FLOOR` of the variance is left, because the moment is an
@@ -88,27 +96,43 @@ class _Adam:
         self, optimizer: Optimizer, name: str, state: Tensors, shape: tuple[int, ...], variance: float
     ) -> None:
         self._optimizer, self._variance = optimizer, variance
-        self._steps = 1 + int(state[f"{name}.steps"][0]) if f"{name}.steps" in state else 1
+        steps = 1 + int(state[f"{name}.steps"][0]) if f"{name}.steps" in state else 1
+        self._bias2 = 1 - optimizer.beta2**steps
+        self._rate = optimizer.learning_rate / (1 - optimizer.beta1**steps)
         keys = f"{name}.first", f"{name}.second"
-        self._old = [state[key].reshape(-1) if key in state else None for key in keys]
+        self._old = [np.ascontiguousarray(state[key]).reshape(-1) if key in state else None for key in keys]
         fresh = [np.empty(shape, np.float32) for _ in keys]
         self._new = [moment.reshape(-1) for moment in fresh]
-        state |= {f"{name}.steps": np.array([self._steps], np.float32), **dict(zip(keys, fresh, strict=True))}
+        state |= {f"{name}.steps": np.array([steps], np.float32), **dict(zip(keys, fresh, strict=True))}
+
+    def step(
+        self, library: "Library", gradient: _Array, values: NDArray[np.float32], stepped: NDArray[np.float32]
+    ) -> None:
+        """Writes the values after the step, with the bytes that `update` gives."""
+        from fedau2_native.structs import ServerAdam
+
+        optimizer = self._optimizer
+        arrays = ServerAdam.of(gradient, (values, *self._old), (stepped, *self._new))
+        arrays.add1, arrays.add2 = 1 - optimizer.beta1, 1 - optimizer.beta2
+        arrays.keep1, arrays.keep2, arrays.bias2 = optimizer.beta1, optimizer.beta2, self._bias2
+        arrays.variance, arrays.floor = self._variance, FLOOR * self._variance
+        arrays.epsilon, arrays.rate = optimizer.epsilon, self._rate
+        library.server_adam(arrays)
 
     def update(self, part: slice, gradient: _Array) -> _Array:
         """Returns what to subtract from the part, (n,)."""
-        optimizer, steps = self._optimizer, self._steps
+        optimizer = self._optimizer
         first = self._decayed(0, part, optimizer.beta1, gradient * (1 - optimizer.beta1))
         square = gradient * gradient
         square *= 1 - optimizer.beta2
         second = self._decayed(1, part, optimizer.beta2, square)
-        second /= 1 - optimizer.beta2**steps
+        second /= self._bias2
         if self._variance:
             second -= self._variance
             np.maximum(second, FLOOR * self._variance, out=second)
         np.sqrt(second, out=second)
         second += optimizer.epsilon
-        first *= optimizer.learning_rate / (1 - optimizer.beta1**steps)
+        first *= self._rate
         first /= second
         return first
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedau2_native.errors import NativeError
-from fedau2_native.structs import FedNCF, FedRAP, Numbers, address
+from fedau2_native.structs import FedNCF, FedRAP, Numbers, ServerAdam, address
 
-ABI = 2
+ABI = 3
 """The version of the C interface that this package calls."""
 
 _HERE = Path(__file__).parent
@@ -56,6 +56,7 @@ class Library:
     sums: Any
     adam: Any
     fold: Any
+    server_adam: Any
     fit: Any
     round: Any
     pack: Any
@@ -88,6 +89,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "sums": (None, c_int64, c_int64, c_int64, _I, _F, _F),
     "adam": (None, c_int64, c_int64, c_int64, _I, c_int64, _F, _F, _F, _F, _F, _F, _F, _F, _F),
     "fold": (None, c_int64, c_int64, _I, _F, c_double, _I),
+    "server_adam": (None, POINTER(ServerAdam)),
     "fit": (None, POINTER(Numbers), c_int32, c_int64, c_int64, _D),
     "round": (None, POINTER(Numbers), c_int32, _D, _I, c_int64, c_int64, _U32, _B),
     "pack": (None, c_int64, c_int32, _U32, _U32, _U8),

@@ -1,7 +1,8 @@
 """The structs of `native/src/abi.h`, field by field."""
 
 import ctypes
-from ctypes import POINTER, c_float, c_int64, c_void_p
+from collections.abc import Sequence
+from ctypes import POINTER, c_double, c_float, c_int64, c_void_p
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +37,29 @@ class FedRAP(ctypes.Structure):
         *((name, c_void_p) for name in ("common", "personal", "weight", "bias", "loss")),
         *((name, c_void_p) for name in ("common_grad", "weight_grad", "bias_grad", "by_item")),
     )
+
+
+class ServerAdam(ctypes.Structure):
+    """The input and the output of a step of the server's Adam."""
+
+    _fields_ = (
+        ("count", c_int64),
+        *((name, c_void_p) for name in ("gradient", "values", "first", "second")),
+        *((name, c_void_p) for name in ("new_values", "new_first", "new_second")),
+        *((name, c_double) for name in ("add1", "add2", "keep1", "keep2", "bias2")),
+        *((name, c_double) for name in ("variance", "floor", "epsilon", "rate")),
+    )
+
+    @classmethod
+    def of(
+        cls,
+        gradient: NDArray[np.float64],
+        old: Sequence[NDArray[np.float32] | None],
+        new: Sequence[NDArray[np.float32]],
+    ) -> Self:
+        """Makes the struct of contiguous arrays, which must outlive it: values and both moments, old and new."""
+        floats = (None if array is None else address(array, np.float32) for array in (*old, *new))
+        return cls(len(gradient), address(gradient, np.float64), *floats)
 
 
 class Numbers(ctypes.Structure):

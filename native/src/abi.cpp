@@ -1,3 +1,3 @@
 #include "abi.h"
 
-std::int32_t fedau2_abi() { return 2; }
+std::int32_t fedau2_abi() { return 3; }

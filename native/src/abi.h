@@ -93,6 +93,21 @@ FEDAU2_EXPORT void fedau2_adam(std::int64_t clients, std::int64_t items, std::in
 FEDAU2_EXPORT void fedau2_fold(std::int64_t rows, std::int64_t width, const std::int64_t* row, const float* values,
                                double scale, std::int64_t* total);
 
+// The server's step by Adam on `count` numbers, see coordinator/aggregation/optimizers.py. `first` and `second` are null before
+// the first step; `variance` is 0 where there is no known noise. The new arrays are not the old ones.
+struct ServerAdam {
+  std::int64_t count;
+  const double* gradient;
+  const float *values, *first, *second;
+  float *new_values, *new_first, *new_second;
+  double add1, add2;    // 1 - beta
+  double keep1, keep2;  // beta
+  double bias2;         // 1 - beta2^steps
+  double variance, floor, epsilon;
+  double rate;  // learning rate / (1 - beta1^steps)
+};
+FEDAU2_EXPORT void fedau2_server_adam(const ServerAdam* step);
+
 // Numbers of one tensor that some clients contribute, in `rows` rows of `width`. They are `values`, or where that is null the
 // products of a column and a line: column[b, i] * line[b, j].
 struct Numbers {

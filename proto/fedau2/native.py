@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fedau2_native import Library
 
-INTERFACE = 2
+INTERFACE = 3
 """The version of the library's interface that this version of FedAU2 calls."""
 
 
@@ -39,7 +39,7 @@ def load() -> "Library | None":
 
 @cache
 def arithmetic() -> "Library | None":
-    """Loads the library for the integers of secure sums; None where NumPy computes them.
+    """Loads the library for exact sums and the server's step, whose bytes are NumPy's; None where NumPy computes them.
 
     Warns:
         RuntimeWarning: once, if the library is installed but cannot be used here.
@@ -47,5 +47,5 @@ def arithmetic() -> "Library | None":
     try:
         return load()
     except Error as error:
-        warnings.warn(f"NumPy adds secure sums up instead of the native library: {error}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"NumPy computes exact sums instead of the native library: {error}", RuntimeWarning, stacklevel=2)
         return None

@@ -45,7 +45,7 @@ class Job:
         """Makes empty sums of a round."""
         if self.layout:
             return SecureSum(self.manifest)
-        return now.noise.noisy(aggregators.of(self.manifest, self.kernel.fold(), now.norms), now.number)
+        return now.noise.noisy(aggregators.of(self.manifest, now.norms), now.number)
 
     @property
     def factored(self) -> bool:

@@ -1,12 +1,10 @@
 """The choice between the kernel in PyTorch and the native one."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from client_sdk.kernel.operations import TORCH, Operations
-from coordinator.aggregation.fold import Fold
 from fedau2 import native
 from fedau2.v1.task_pb2 import TaskManifest
 from simulator.errors import ConfigError
@@ -21,15 +19,13 @@ class Kernel:
     Attributes:
         name: by which `choose` chooses it.
         operations: those of local updates.
-        fold: makes what adds contributions to fixed-point sums.
     """
 
     name: KernelName
     operations: Operations
-    fold: Callable[[], Fold]
 
 
-PYTORCH = Kernel("torch", TORCH, Fold)
+PYTORCH = Kernel("torch", TORCH)
 """The reference, which knows every recommender."""
 
 
@@ -72,8 +68,7 @@ def _native(model: str) -> Kernel | None:
     if library is None:
         return None
     from client_sdk.kernel.native.operations import RECOMMENDERS, NativeOperations
-    from simulator.engines.native_fold import NativeFold
 
     if model not in RECOMMENDERS:
         return None
-    return Kernel("native", NativeOperations(library, model), lambda: NativeFold(library))
+    return Kernel("native", NativeOperations(library, model))

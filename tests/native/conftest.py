@@ -48,6 +48,17 @@ def package(request, monkeypatch):
     arithmetic.cache_clear()
 
 
+@pytest.fixture(params=["v4", "v3", "v2", "any"])
+def variant(request, package):
+    """A variant of the library; skips those that this processor cannot run."""
+    folder = Path(package.__file__).parent
+    level = int(package.library._opened(folder / "libprocessor.so").fedau2_level())
+    path = folder / f"libfedau2-{request.param}.so"
+    if not path.exists() or (request.param != "any" and int(request.param[1:]) > level):
+        pytest.skip("not a variant for this processor")
+    return package.Library(path)
+
+
 @pytest.fixture
 def library(package):
     return package.load()

@@ -5,17 +5,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.aggregation.fold import Fold, pieces
+from coordinator.aggregation.fold import Fold, NativeFold, pieces
+from fedau2.wire import fixed
 from fedau2.wire.contributions import Rows
 
-numbers = st.floats(-(2.0**20), 2.0**20, width=32)
+MOST = float(np.nextafter(np.float32(fixed.bound(1)), np.float32(0)))
+
+numbers = st.one_of(
+    st.floats(-MOST, MOST, width=32),
+    st.floats(-4, 4, width=32),
+    st.integers(-40, 40).map(lambda number: number / 2 / fixed.SCALE),  # halves are rounded to even
+)
 
 
 @pytest.fixture
-def fold(library):
-    from simulator.engines.native_fold import NativeFold
-
-    return NativeFold(library)
+def fold(variant, monkeypatch):
+    monkeypatch.setattr("coordinator.aggregation.fold.LARGE", 1)
+    return NativeFold(variant)
 
 
 @given(

@@ -1,7 +1,6 @@
 """The library's integers of secure sums are NumPy's, in every byte and for every variant that this processor runs."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,17 +23,6 @@ FLOATS = st.one_of(
 )
 TOTAL = 7
 """Rows of the tensor."""
-
-
-@pytest.fixture(params=["v4", "v3", "v2", "any"])
-def variant(request, package):
-    """A variant of the library; skips those that this processor cannot run."""
-    folder = Path(package.__file__).parent
-    level = int(package.library._opened(folder / "libprocessor.so").fedau2_level())
-    path = folder / f"libfedau2-{request.param}.so"
-    if not path.exists() or (request.param != "any" and int(request.param[1:]) > level):
-        pytest.skip("not a variant for this processor")
-    return package.Library(path)
 
 
 @pytest.fixture
