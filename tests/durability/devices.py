@@ -100,8 +100,9 @@ class Fleet:
 
 
 def twin(source, target):
-    """Copies a file, except that the locks of both folders are one file: a device's copy would draw another key."""
-    (os.link if Path(source).name == "lock" else shutil.copy2)(source, target)
+    """Copies a file, except that the locks of a device's folders are one file: the copy would draw another key."""
+    path = Path(source)
+    (os.link if path.name == "lock" and path.parent.parent.name == "devices" else shutil.copy2)(source, target)
 
 
 class Recorder:

@@ -45,29 +45,39 @@ def test_devices_that_took_part_after_the_copy_go_on(tmp_path, server, small_bun
 
 
 @pytest.mark.slow
-def test_a_replica_that_lacks_transactions_is_refused_and_can_be_accepted(tmp_path, make_server, small_bundle):
-    """As an asynchronous replica does that was behind when the primary died."""
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_replica_that_lacks_transactions_is_refused_and_can_be_accepted(
+    tmp_path, make_server, small_bundle, capsys, lost
+):
+    """It was behind when the primary died. It can go on if it lacks fewer rounds than there are kept models."""
     pair = Pair(make_server)
-    url = pair.both(database(pair, "ledger"))
-    replicas = Replicas(tmp_path, url, 2)
+    replicas = Replicas(tmp_path, pair.both(database(pair, "ledger")), 2)
     with service(tmp_path, replicas, small_bundle) as running:
         running.take_part()
         assert running.answer(running.clients[0]) == UPLOADED
         pair.await_caught_up()
         pair.replica.stop()
         running.take_part(running.clients[1:])
-        running.take_part()
-        home = running.home()
-        known = running.commits()
+        for _ in range(1, lost):
+            running.take_part()
+        assert running.answer(running.clients[2]) == UPLOADED
+        home, known = running.home(), running.commits()
         pair.primary.kill()
         pair.replica.start()
         pair.replica.promote()
         replicas.await_ends()
-        assert running.commits() < known
-        logs = replicas.logs()
-        assert f"the ledger has lost transactions: it has {running.commits()} of the {known}" in logs
-        assert "--accept-ledger" in logs
         assert running.home() == home
+        refusal = f"the ledger has lost transactions: it has {running.commits()} of the {known}"
+        logs = replicas.logs()
+        assert refusal in logs
+        assert "--accept-ledger" in logs
         assert running.doctor() == 1
-        assert running.doctor("--accept-ledger") == 0
-        go_on(running)
+        shown = capsys.readouterr().out
+        assert refusal in shown
+        assert f"it does not know round {1 + lost}" in shown
+        running.doctor("--accept-ledger")
+        if lost == 1:
+            go_on(running)
+        else:
+            replicas.await_ends()
+            assert "restore" in capsys.readouterr().err

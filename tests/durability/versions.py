@@ -47,10 +47,22 @@ def earlier(commit, folder):
     return folder
 
 
-def later(folder):
-    """A version after this one, in a folder: its ledger has one step of the schema more."""
+def _copied(folder):
     for part in _PARTS:
         shutil.copytree(HERE / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def skewed(folder, seconds):
+    """This version, in a folder, on a machine whose clock is ahead by so many seconds."""
+    shift = f"import time\n_right = time.time\ntime.time = lambda: _right() + {seconds}\n"
+    (_copied(folder) / "sitecustomize.py").write_text(shift)
+    return folder
+
+
+def later(folder):
+    """A version after this one, in a folder: its ledger has one step of the schema more."""
+    _copied(folder)
     with (folder / "coordinator" / "store" / "migrations.py").open("a") as module:
         module.write(_STEP)
     return folder
