@@ -173,7 +173,8 @@ class Lease:
             LedgerError: the lease is lost.
         """
         (row,) = self._ask(_TIMELINE)
-        return str(row[0]), int(row[1], 16)
+        server, timeline = map(str, row)
+        return server, int(timeline, 16)
 
     def move(self, old: str, new: str, commits: int) -> None:
         """Lets the ledger belong to another state folder, in one transaction that counts itself.

@@ -32,6 +32,7 @@ class FullDisks(Run):
         assert former.wait(_PATIENCE) == 1
         assert _FULL in leader.log.read_text()
         self.time_takeover(former)
+        self.replicas.supervise()
         await_answers(leader)
         self._limit(_ROOM)
         self.figures.events["leaders with a full disk"] += 1

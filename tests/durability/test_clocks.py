@@ -17,7 +17,7 @@ SKEW = 180
 @pytest.mark.slow
 def test_leaders_with_clocks_that_are_minutes_apart_count_the_same(tmp_path, server, small_bundle, capsys):
     fleet = Fleet(tmp_path, devices=40, workers=2, rounds=12, cohort=20, seed=11)
-    twins = Twins(fleet, server, small_bundle, spare=200)
+    twins = Twins(fleet, server, small_bundle)
     replicas = Replicas(twins.wild.folder, twins.url, 3)
     for member, skew in zip(replicas.members[1:], (SKEW, -SKEW), strict=True):
         member.sources = versions.skewed(tmp_path / f"skewed{skew}", skew)

@@ -30,7 +30,6 @@ class Twins:
         server: of PostgreSQL.
         bundle: folder of the task's bundle.
         make: makes the coordinators that make the task and serve the calm run, of a folder and a URL; by default one.
-        spare: places of a round beside its goal, for those whose answers a kill loses.
 
     Attributes:
         wild: the fleet of the run that is disturbed.
@@ -38,7 +37,7 @@ class Twins:
         task_id: of the task.
     """
 
-    def __init__(self, fleet, server, bundle, make=None, spare=6):
+    def __init__(self, fleet, server, bundle, make=None):
         self._calm, self.wild = (replace(fleet, folder=fleet.folder / name) for name in ("calm", "wild"))
         self._calm.make()
         self._calm_url = database(server, "calm")
@@ -46,7 +45,7 @@ class Twins:
         first = self._make(self._calm.folder, self._calm_url)
         try:
             first.supervise()
-            options = ("--goal", fleet.cohort, "--over-selection", spare, "--lease", 10, "--deadline", 20)
+            options = ("--goal", fleet.cohort, "--over-selection", 6, "--lease", 10, "--deadline", 20)
             self.task_id = first.create_task(bundle, "--rounds", fleet.rounds, *options)
         finally:
             first.stop()
