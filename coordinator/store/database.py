@@ -26,13 +26,16 @@ def sqlite(path: Path) -> sa.URL:
 
 
 def parse(url: sa.URL | str) -> sa.URL:
-    """Reads a SQLAlchemy URL.
+    """Reads a URL of SQLAlchemy, or one of PostgreSQL, which may name several hosts.
 
     Raises:
         LedgerError: it is not a URL.
     """
-    with failures():
-        return sa.make_url(url)
+    try:
+        with failures():
+            return sa.make_url(postgresql.one_host(url) if isinstance(url, str) else url)
+    except ValueError as error:
+        raise LedgerError("the ledger's database is not a URL: a port is a number from 1 to 65535") from error
 
 
 class Database:

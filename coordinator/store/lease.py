@@ -41,6 +41,9 @@ _HOLDER = sa.text(
     "AND classid = 0 AND objid = :key AND objsubid = 1 AND datname = current_database() "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+_TIMELINE = sa.text(
+    "SELECT (SELECT system_identifier FROM pg_control_system())::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+)
 _END_TERMS = sa.text(
     "SELECT pg_terminate_backend(pid, :wait) FROM pg_stat_activity WHERE datname = current_database() "
     "AND application_name = :name"
@@ -96,6 +99,11 @@ class Lease:
         milliseconds = str(max(1, round(self._seconds * 1000)))
         if connection.info.server_version < 140000:
             raise LedgerError("several coordinators can share a ledger in PostgreSQL 14 or newer only")
+        if connection.execute("SELECT pg_is_in_recovery()").fetchone()[0]:
+            raise LedgerError(
+                "this server of PostgreSQL is a replica, which cannot be written: let the URL name all servers and end "
+                "with ?target_session_attrs=read-write"
+            )
         connection.execute("SELECT set_config('application_name', %s, false)", (self._address,))
         connection.execute("SELECT set_config('idle_session_timeout', %s, false)", (milliseconds,))
         postgresql.make_durable(connection)
@@ -157,6 +165,16 @@ class Lease:
         """
         ((folder,),) = self._ask(sa.text("SELECT folder FROM meta"))
         return str(folder)
+
+    def timeline(self) -> tuple[str, int]:
+        """Reads the id of the server, which its replicas share, and its timeline, which grows when one is promoted.
+
+        Raises:
+            LedgerError: the lease is lost.
+        """
+        (row,) = self._ask(_TIMELINE)
+        server, timeline = map(str, row)
+        return server, int(timeline, 16)
 
     def move(self, old: str, new: str, commits: int) -> None:
         """Lets the ledger belong to another state folder, in one transaction that counts itself.

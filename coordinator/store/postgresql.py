@@ -1,14 +1,38 @@
-"""The sessions of a ledger in PostgreSQL: the lock that keeps others from writing, and commits that last."""
+"""The sessions of a ledger in PostgreSQL: their URL, the lock that keeps others from writing, commits that last."""
 
+import re
 from typing import Any
+from urllib.parse import quote
 
-from coordinator.errors import FolderLockedError
+from coordinator.errors import FolderLockedError, LedgerError
 
 _LOCK = 0x46454441
 """Key of the advisory lock in PostgreSQL, which every coordinator uses."""
 
 _LOCK_TIMEOUT = "55P03"
 """PostgreSQL's SQLSTATE lock_not_available."""
+
+
+_HOSTS = re.compile(r"(?P<start>postgresql(?:\+psycopg)?://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>[/?].*|)")
+"""A URL of PostgreSQL with several hosts."""
+
+
+def one_host(url: str) -> str:
+    """Writes a URL with several hosts as SQLAlchemy reads them; returns any other URL as it is.
+
+    >>> one_host("postgresql://fedau2@one:5432,two:5433/ledger?target_session_attrs=read-write")
+    'postgresql://fedau2@/ledger?host=one%3A5432&host=two%3A5433&target_session_attrs=read-write'
+
+    Raises:
+        LedgerError: an address of IPv6 is among them, which SQLAlchemy cannot read there.
+    """
+    if (parts := _HOSTS.fullmatch(url)) is None:
+        return url
+    if "[" in parts["hosts"]:
+        raise LedgerError("several hosts of PostgreSQL are named by names or by addresses of IPv4")
+    path, _, query = parts["rest"].partition("?")
+    hosts = [f"host={quote(host, safe='')}" for host in parts["hosts"].split(",")]
+    return f"{parts['start']}{path or '/'}?{'&'.join([*hosts, *filter(None, [query])])}"
 
 
 def set_up(connection: Any, record: object) -> None:  # noqa: ANN401 - a DB-API connection

@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
+from coordinator.store import timelines
 from coordinator.store.disk import Disk
 from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
@@ -24,7 +25,7 @@ _NAME = re.compile(r"[0-9a-f]{32}")
 _PAST = "terms"
 """The file with the names of the terms before, a line each, whose folders were there when the term began."""
 
-_MADE_ANEW = ("id", "lock", "witness", "operations.log", _PAST)
+_MADE_ANEW = ("id", "lock", "witness", "operations.log", timelines.NAME, _PAST)
 """Parts of a state folder that are written in place. A link to them would let a former leader change them."""
 
 
@@ -59,12 +60,15 @@ def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
 
 def _begin(shared: Path, lease: Lease, ledger: Ledger, disk: Disk) -> Path:
     disk.make_folder(shared)
+    timelines.expect_newest(shared, lease)
     before = None if ledger.folder is None else _expected(shared, ledger.folder)
     if before is not None:
         before.check(ledger)  # first of all: nothing of a folder that does not belong here may be changed
+        _expect_newest(shared, before, ledger.commits, disk)
         sweep(shared, lease)
     folder = StateFolder(shared / secrets.token_hex(16))
     disk.make_folder(folder.path)
+    timelines.note(folder.path, lease, disk)
     if before is not None:
         _link(before.path, folder.path, disk)
         past = [name for name in _past(before.path) if (shared / name).is_dir()]
@@ -91,6 +95,22 @@ def _expected(shared: Path, name: str) -> StateFolder:
             "--database that belong together. The folder of a coordinator that was alone is moved there"
         )
     return folder
+
+
+def _expect_newest(shared: Path, folder: StateFolder, commits: int, disk: Disk) -> None:
+    """Returns if no term that began from the ledger's folder was led. One that was not has an older witness.
+
+    Raises:
+        LedgerError: one was, on another copy of the ledger, which has transactions that this one lacks.
+    """
+    for file in shared.glob(f"*/{_PAST}"):
+        known = StateFolder(file.parent).witness(disk).read() if folder.path.name in _past(file.parent) else None
+        if known is not None and known > commits:
+            raise LedgerError(
+                f"the ledger has lost transactions: it has {commits} of the {known} that the witness in {file.parent} "
+                "knows, whose term began from the ledger's. Nothing was changed. If PostgreSQL failed over, the former "
+                "primary has the others. If a copy was restored, move that folder out of the shared folder"
+            )
 
 
 def _link(before: Path, after: Path, disk: Disk) -> None:

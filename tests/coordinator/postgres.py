@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -42,25 +42,40 @@ def _server():
 
 
 class Server:
-    """A server in a folder, reached by a socket there."""
+    """A server in a folder, reached by a socket there, or at a port of this machine if one is given."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, port=None):
+        listen = "listen_addresses=''" if port is None else f"listen_addresses=127.0.0.1 -p {port}"
+        self._options = f"-k {folder} -c {listen}"
         self._folder, self._data, self._user = folder, folder / "data", None
         if os.geteuid() == 0:
             self._user = next(user for user in _USERS if _is_user(user))
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
-        self.url = sa.URL.create("postgresql", "fedau2", database="postgres", query={"host": str(folder)})
+        place = {"query": {"host": str(folder)}} if port is None else {"host": "127.0.0.1", "port": port}
+        self.url = sa.URL.create("postgresql", "fedau2", database="postgres", **place)
+        self._make()
+
+    def _make(self):
         settings = ("-U", "fedau2", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync")
         self._run("initdb", "-D", str(self._data), *settings)
 
     def start(self):
         """Starts it, and waits until it answers."""
-        options = f"-k {self._folder} -c listen_addresses=''"
-        self._control("-l", str(self._folder / "server.log"), "-o", options, "start")
+        self._control("-l", str(self._folder / "server.log"), "-o", self._options, "start")
 
     def stop(self):
         """Ends it."""
         self._control("-m", "immediate", "stop")
+
+    def end(self):
+        """Ends it, if it has not been killed."""
+        with suppress(FileNotFoundError):
+            if Path(f"/proc/{self._pid()}").exists():
+                self.stop()
+
+    def promote(self):
+        """Makes a primary of a replica."""
+        self._control("promote")
 
     def kill(self):
         """Ends its first process by SIGKILL, and waits until all others have noticed."""
@@ -78,6 +93,18 @@ class Server:
 
     def _run(self, *command):
         subprocess.run(command, check=True, user=self._user, cwd=self._folder, stdout=subprocess.DEVNULL)
+
+
+class Replica(Server):
+    """A replica of another server, which follows it until it is promoted."""
+
+    def __init__(self, folder, port, primary):
+        self._primary = primary
+        super().__init__(folder, port)
+
+    def _make(self):
+        source = self._primary.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._run("pg_basebackup", "-D", str(self._data), "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
 
 
 def _is_user(name):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -96,6 +97,12 @@ class Fleet:
                 state = store.private(task_id)
                 found[device] = (store.contributed(task_id), None if state is None else state.pack())
         return found
+
+
+def twin(source, target):
+    """Copies a file, except that the locks of a device's folders are one file: the copy would draw another key."""
+    path = Path(source)
+    (os.link if path.name == "lock" and path.parent.parent.name == "devices" else shutil.copy2)(source, target)
 
 
 class Recorder:
@@ -211,9 +218,9 @@ class Worker:
                     outcome = await self._session(device, lambda: rng.random() < 0.05)
 
 
-def work(fleet, number, life, addresses, task_id):
-    """A worker process."""
+def work(fleet, number, life, addresses, task_id, kind=Worker):
+    """A worker process, of this kind of worker."""
     torch.set_num_threads(1)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # five for each open state folder
-    asyncio.run(Worker(fleet, number, life, addresses, task_id).run())
+    asyncio.run(kind(fleet, number, life, addresses, task_id).run())

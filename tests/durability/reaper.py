@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.durability import devices
+from tests.durability import devices, versions
 from tests.durability.devices import Fleet
 from tests.durability.server import Coordinator
 
@@ -59,9 +59,9 @@ class Figures:
         )
 
 
-def create(fleet: Fleet, bundle: Path, options) -> str:
-    """Makes a coordinator's state folder with a task, and returns the task's id."""
-    coordinator = Coordinator(fleet.folder)
+def create(fleet: Fleet, bundle: Path, options, sources: Path = versions.HERE) -> str:
+    """Makes a coordinator's state folder with a task, by the version with these sources, and returns the task's id."""
+    coordinator = Coordinator(fleet.folder, sources=sources)
     coordinator.start()
     coordinator.await_serving()
     task_id = coordinator.create_task(bundle, devices.POPULATION, "--rounds", fleet.rounds, *options)
@@ -72,7 +72,7 @@ def create(fleet: Fleet, bundle: Path, options) -> str:
 class Reaper:
     """One run: starts coordinator and workers, kills them as planned, and waits until the devices are done."""
 
-    def __init__(self, fleet: Fleet, task_id: str, plan: Plan):
+    def __init__(self, fleet: Fleet, task_id: str, plan: Plan, sources: Path = versions.HERE):
         self._fleet, self._plan, self.task_id = fleet, plan, task_id
         self._rng = random.Random(f"reaper/{plan.seed}")
         self._context = multiprocessing.get_context("forkserver")  # a worker starts without importing PyTorch again
@@ -81,7 +81,7 @@ class Reaper:
         self._lives = Counter()
         self._uptime = 0.0
         self.figures = Figures()
-        self.coordinator = Coordinator(fleet.folder)
+        self.coordinator = Coordinator(fleet.folder, sources=sources)
         self._start()
         self.coordinator.end(signal.SIGTERM)
 

@@ -1,21 +1,16 @@
 """Several coordinators on one ledger in PostgreSQL, as a supervisor runs them, and a reaper of all that takes part."""
 
-import multiprocessing
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
 from coordinator.store import lease
-from tests.durability import devices
-from tests.durability.audit import postgres_books
+from tests.durability import devices, versions
 from tests.durability.server import free_port
 
 LEASE = 2
@@ -26,18 +21,25 @@ _PATIENCE = 120
 
 
 class Replica:
-    """`fedau2-coordinator serve` as one of several, always on the same ports."""
+    """`fedau2-coordinator serve` as one of several, always on the same ports.
 
-    def __init__(self, folder: Path, number: int, url: str):
+    Attributes:
+        sources: folder of the version that is started next.
+        command: the command.
+    """
+
+    def __init__(self, folder: Path, number: int, url: str, sources: Path = versions.HERE):
+        self.sources = sources
         self.devices, self.admin, self.peer = (f"127.0.0.1:{free_port()}" for _ in range(3))
         self.log, self.child = folder / f"coordinator-{number}.log", None
-        self._command = [sys.executable, "-m", "coordinator", "serve", "--state", folder / "shared"]
-        self._command += ["--database", url, "--listen", self.devices, "--admin", self.admin]
-        self._command += ["--replica", self.peer, "--replica-lease", str(LEASE)]
+        self.command = [sys.executable, "-m", "coordinator", "serve", "--state", folder / "shared"]
+        self.command += ["--database", url, "--listen", self.devices, "--admin", self.admin]
+        self.command += ["--replica", self.peer, "--replica-lease", str(LEASE)]
 
     def start(self):
+        streams = {"stdout": subprocess.DEVNULL} | versions.place(self.sources)
         with self.log.open("ab") as log:
-            self.child = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=log)
+            self.child = subprocess.Popen(self.command, stderr=log, **streams)
 
     @property
     def alive(self):
@@ -52,14 +54,21 @@ class Replicas:
     """All coordinators of a ledger.
 
     Attributes:
+        url: of the ledger.
+        shared: the folder that they share.
         addresses: for devices and for operators, of all of them together.
     """
 
-    def __init__(self, folder: Path, url: str, count: int):
-        self._url, self.folder = url, folder
-        self.members = [Replica(folder, number, url) for number in range(count)]
+    def __init__(self, folder: Path, url: str, count: int, sources: Path = versions.HERE):
+        self.url, self.shared = url, folder / "shared"
+        self.members = [Replica(folder, number, url, sources) for number in range(count)]
         listed = [",".join(getattr(member, name) for member in self.members) for name in ("devices", "admin")]
         self.addresses = tuple(f"ipv4:{hosts}" for hosts in listed) if count > 1 else tuple(listed)
+
+    @property
+    def all(self):
+        """Those that serve at any time."""
+        return self.members
 
     def supervise(self):
         """Starts those that have ended."""
@@ -69,7 +78,7 @@ class Replicas:
 
     def leader(self):
         """The one that leads, or None."""
-        with suppress(psycopg.Error), psycopg.connect(self._url) as connection:
+        with suppress(psycopg.Error), psycopg.connect(self.url) as connection:
             query = lease._HOLDER.text.replace(":key", "%s")
             names = [name for (name,) in connection.execute(query, (lease._KEY,))]
             return next((member for member in self.members if member.peer in names and member.alive), None)
@@ -95,6 +104,18 @@ class Replicas:
             time.sleep(0.1)
         return done.stdout.strip()
 
+    def use(self, url):
+        """From their next start on, all use another ledger."""
+        self.url = url
+        for member in self.members:
+            member.command[member.command.index("--database") + 1] = url
+
+    def await_ends(self):
+        """Starts those that have ended, until all have ended with an error."""
+        self.supervise()
+        for member in self.members:
+            assert member.child.wait(_PATIENCE) == 1
+
     def stop(self):
         for member in self.members:
             if member.alive:
@@ -112,118 +133,3 @@ class Replicas:
 
     def logs(self):
         return "".join(member.log.read_text() for member in self.members)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How often who is killed, by SIGKILL, and how often a leader is stopped for longer than its lease."""
-
-    coordinators: int = 0
-    database: int = 0
-    pauses: int = 0
-    seed: int = 0
-
-
-@dataclass
-class Figures:
-    """What happened in a run."""
-
-    kills: Counter = field(default_factory=Counter)
-    takeovers: list = field(default_factory=list)
-    seconds: float = 0.0
-
-    def __str__(self):
-        kills = ", ".join(f"{count} {name}" for name, count in self.kills.most_common())
-        took = sorted(self.takeovers) or [0]
-        text = f"another led {took[len(took) // 2]:.2f} s later, {took[-1]:.2f} s at most"
-        return f"{self.seconds:.0f} s; {kills or 'nothing'} killed or stopped; {text}"
-
-
-class Reaper:
-    """One run of a fleet against several coordinators. The events of the plan are spread over its rounds."""
-
-    def __init__(self, fleet, replicas, task_id, plan, server, url):
-        self._fleet, self._replicas, self._task_id = fleet, replicas, task_id
-        self._server, self._url, self._rng = server, url, random.Random(f"replicas/{plan.seed}")
-        self._events = ["coordinator"] * plan.coordinators + ["database"] * plan.database + ["pause"] * plan.pauses
-        self._rng.shuffle(self._events)
-        self.figures = Figures()
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([devices.__name__])
-
-    def run(self):
-        """The whole run; leaves no process behind, however it ends."""
-        began, workers = time.monotonic(), []
-        try:
-            self._replicas.supervise()
-            self._replicas.await_leader()
-            for number in range(self._fleet.workers):
-                arguments = (self._fleet, number, 0, self._replicas.addresses, self._task_id)
-                workers.append(self._context.Process(target=devices.work, args=arguments))
-                workers[-1].start()
-            for number, event in enumerate(self._events):
-                self._wait(self._fleet.rounds * number / len(self._events))
-                getattr(self, f"_{event}")()
-            while any(worker.is_alive() for worker in workers):
-                self._replicas.supervise()
-                time.sleep(_LOOK)
-            assert [worker.exitcode for worker in workers] == [0] * len(workers)
-            self._replicas.stop()
-        finally:
-            for worker in workers:
-                worker.kill()
-                worker.join()
-            self._replicas.abandon()
-        self.figures.seconds = time.monotonic() - began
-        return self.figures
-
-    def _wait(self, rounds):
-        """Waits until so many rounds are committed, and a moment more."""
-        end = time.monotonic() + _PATIENCE
-        while self._committed() < int(rounds):
-            assert time.monotonic() < end, "no round ends"
-            self._replicas.supervise()
-            time.sleep(_LOOK)
-        time.sleep(self._rng.uniform(0, 0.7))
-        self._replicas.supervise()
-
-    def _committed(self):
-        with suppress(psycopg.Error), postgres_books(self._url) as ledger:
-            return ledger.newest()[2]
-        return -1
-
-    def _coordinator(self):
-        """Kills a coordinator, two times of three the leader; every fourth time before another has taken over."""
-        leader = self._replicas.leader()
-        chosen = self._rng.choice(self._replicas.members) if leader is None or self._rng.random() < 0.33 else leader
-        if not chosen.alive:
-            return self._coordinator()
-        killed = chosen.child
-        chosen.end(signal.SIGKILL)
-        self.figures.kills["leader" if chosen is leader else "stand-by"] += 1
-        if chosen is leader and self._rng.random() < 0.75:
-            self._time_takeover(killed)
-        self._replicas.supervise()
-        return None
-
-    def _time_takeover(self, former):
-        began = time.monotonic()
-        self._replicas.await_leader(other_than=former)
-        self.figures.takeovers.append(time.monotonic() - began)
-
-    def _database(self):
-        self._server.kill()
-        self._server.start()
-        self.figures.kills["database"] += 1
-
-    def _pause(self):
-        """Stops the leader until another leads, and then lets it go on: it must end, and write nothing."""
-        leader = self._replicas.await_leader()
-        stopped = leader.child
-        stopped.send_signal(signal.SIGSTOP)
-        self._time_takeover(stopped)
-        time.sleep(self._rng.uniform(0, 0.5))
-        stopped.send_signal(signal.SIGCONT)
-        assert stopped.wait(_PATIENCE) == 1
-        assert "no longer leads" in leader.log.read_text()
-        self.figures.kills["paused leader"] += 1

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from fedau2.v1 import admin_pb2
+from tests.durability import versions
 from tests.durability.audit import books
 
 _HEADER = 48
@@ -27,9 +28,14 @@ def free_port():
 
 
 class Coordinator:
-    """`fedau2-coordinator serve`, always on the same folder and ports, with some flags more."""
+    """`fedau2-coordinator serve`, always on the same folder and ports, with some flags more.
 
-    def __init__(self, folder: Path, *options):
+    Attributes:
+        sources: folder of the version that is started next.
+    """
+
+    def __init__(self, folder: Path, *options, sources: Path = versions.HERE):
+        self.sources = sources
         self._options = list(map(str, options))
         self.state = folder / "state"
         self.addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(2))
@@ -41,8 +47,9 @@ class Coordinator:
         listen, admin = self.addresses
         command = [sys.executable, "-m", "coordinator", "serve", "--state", self.state, "--listen", listen]
         command += self._options
+        streams = {"stdout": subprocess.PIPE, "text": True} | versions.place(self.sources)
         with self.log.open("ab") as log:
-            self.child = subprocess.Popen([*command, "--admin", admin], stdout=subprocess.PIPE, stderr=log, text=True)
+            self.child = subprocess.Popen([*command, "--admin", admin], stderr=log, **streams)
 
     def await_serving(self):
         lines = [self.child.stdout.readline() for _ in range(2)]

@@ -1,9 +1,7 @@
 """No round is lost: coordinator and devices are killed again and again, and what is acknowledged counts, once."""
 
-import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +9,7 @@ from client_sdk.kernel import fedncf
 from export import bundle as bundles
 from tests import plans
 from tests.durability.audit import books
-from tests.durability.devices import ITEMS, Fleet
+from tests.durability.devices import ITEMS, Fleet, twin
 from tests.durability.reaper import Plan, Reaper, create
 
 WIDTHS = fedncf.Widths(gmf=4, mlp=8, hidden=(8, 4))
@@ -49,11 +47,6 @@ def check(coordinator, task_id, fleet, bundle):
         ledger.check_devices(fleet.journal(), fleet.private(task_id))
     assert not list((coordinator.state / "log").iterdir()), "segments of committed rounds are left"
     assert "ERROR" not in coordinator.log.read_text()
-
-
-def twin(source, target):
-    """Copies a file, except that the locks of both folders are one file: a device's copy would draw another key."""
-    (os.link if Path(source).name == "lock" else shutil.copy2)(source, target)
 
 
 def check_reproducible(fleet, plan, run, bundle):

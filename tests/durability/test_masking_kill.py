@@ -19,10 +19,9 @@ from fedau2.wire.secure.policy import FEATURE
 from tests import plans
 from tests.durability import masking_devices
 from tests.durability.audit import books
-from tests.durability.devices import ITEMS, POPULATION, Fleet
+from tests.durability.devices import ITEMS, POPULATION, Fleet, twin
 from tests.durability.masking_devices import Task
 from tests.durability.server import Coordinator, Unmasker
-from tests.durability.test_kill import twin
 from unmasker import Books, StateFolder
 
 MINIMUM = 64
