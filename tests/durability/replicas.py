@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,12 +27,18 @@ _PATIENCE = 120
 
 
 class Replica:
-    """`fedau2-coordinator serve` as one of several, always on the same ports."""
+    """`fedau2-coordinator serve` as one of several, always on the same ports.
 
-    def __init__(self, folder: Path, number: int, url: str):
+    Args:
+        objects: URL of the object store that they share; None: they share a folder.
+    """
+
+    def __init__(self, folder: Path, number: int, url: str, objects: str | None = None):
         self.devices, self.admin, self.peer = (f"127.0.0.1:{free_port()}" for _ in range(3))
         self.log, self.child = folder / f"coordinator-{number}.log", None
-        self._command = [sys.executable, "-m", "coordinator", "serve", "--state", folder / "shared"]
+        self._local = None if objects is None else folder / f"local-{number}"
+        self._command = [sys.executable, "-m", "coordinator", "serve", "--state", self._local or folder / "shared"]
+        self._command += [] if objects is None else ["--objects", objects]
         self._command += ["--database", url, "--listen", self.devices, "--admin", self.admin]
         self._command += ["--replica", self.peer, "--replica-lease", str(LEASE)]
 
@@ -47,6 +54,11 @@ class Replica:
         self.child.send_signal(number)
         return self.child.wait(_PATIENCE)
 
+    def lose_disk(self):
+        """Its machine vanishes, and it comes back on another one. A folder that is shared stays."""
+        if self._local is not None:
+            shutil.rmtree(self._local, ignore_errors=True)
+
 
 class Replicas:
     """All coordinators of a ledger.
@@ -55,9 +67,9 @@ class Replicas:
         addresses: for devices and for operators, of all of them together.
     """
 
-    def __init__(self, folder: Path, url: str, count: int):
+    def __init__(self, folder: Path, url: str, count: int, objects: str | None = None):
         self._url, self.folder = url, folder
-        self.members = [Replica(folder, number, url) for number in range(count)]
+        self.members = [Replica(folder, number, url, objects) for number in range(count)]
         listed = [",".join(getattr(member, name) for member in self.members) for name in ("devices", "admin")]
         self.addresses = tuple(f"ipv4:{hosts}" for hosts in listed) if count > 1 else tuple(listed)
 
@@ -200,6 +212,7 @@ class Reaper:
             return self._coordinator()
         killed = chosen.child
         chosen.end(signal.SIGKILL)
+        chosen.lose_disk()
         self.figures.kills["leader" if chosen is leader else "stand-by"] += 1
         if chosen is leader and self._rng.random() < 0.75:
             self._time_takeover(killed)
