@@ -31,6 +31,7 @@ _COMMANDS = (
     ("certificates", "commands.certificates", "make certificates for a coordinator and its operators"),
     ("backup", "commands.backup", "copy a state folder, also while a coordinator serves from it"),
     ("restore", "commands.backup", "check a backup, and make a state folder of it"),
+    ("fetch", "commands.fetch", "make a state folder of what several coordinators keep in an object store"),
     ("doctor", "commands.doctor", "examine a state folder while no coordinator uses it"),
     ("dashboard", "commands.dashboard", "serve a web page on which operators look at tasks, pause and stop them"),
     ("bench", "bench.cli", "measure the load that a coordinator can carry on this machine"),

@@ -6,6 +6,7 @@
   + LedgerError: the ledger cannot be used, or is not as it must be
   + BlobLostError: a blob that a task needs is missing or damaged
   + LogError: an acknowledged contribution cannot be read back
+  + ObjectsError, also an `OSError`: the object store fails, as a disk does
   + OperationsError: the log of the operators' calls is damaged
   + BackupError: a backup cannot be made, or cannot be restored
   + AggregationError: values that cannot be added exactly
@@ -68,6 +69,10 @@ class BlobLostError(CoordinatorError):
 
 class LogError(CoordinatorError):
     """A record of the round's log is missing or damaged."""
+
+
+class ObjectsError(CoordinatorError, OSError):
+    """The object store does not answer, or refuses a request. Whoever writes treats it as a disk that fails."""
 
 
 class OperationsError(CoordinatorError):

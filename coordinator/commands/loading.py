@@ -96,7 +96,9 @@ def _parsed(name: str, metadata: Mapping[str, Any], value: object, source: str) 
         and all(isinstance(origin, str) for origin in value)
     ):
         value = ",".join(value)
-    wrong = SettingError(f"{source}: {name} must be {metadata['metavar']} ({metadata['help']}), not {value!r}")
+    wrong = SettingError(
+        f"{source}: {name} must be {metadata['metavar']} ({metadata['help']}), not {_masked(repr(value))}"
+    )
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
         raise wrong
     try:

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from coordinator.commands import process
 from coordinator.commands.settings import Settings
@@ -19,9 +19,12 @@ from coordinator.grpc.peers import Peers
 from coordinator.grpc.server import ADMIN, GRACE, Servers
 from coordinator.grpc.tls import Tls
 from coordinator.metrics.metrics import Gauges, Metrics
-from coordinator.store import terms
-from coordinator.store.disk import REAL
+from coordinator.store import term_objects, terms
+from coordinator.store.disk import REAL, Disk
 from coordinator.store.lease import Lease
+from coordinator.store.mirror import Mirror
+from coordinator.store.objects import Objects
+from coordinator.store.state_folder import alone_in
 from fedau2.wire import methods
 
 _log = logging.getLogger(__name__)
@@ -35,8 +38,12 @@ _LAST = 2.0
 _STOPPED = "stopped, because this coordinator no longer leads"
 
 
-Place = tuple[Path, str | None]
-"""A state folder, and the URL of its ledger; None: SQLite in the folder."""
+class Place(NamedTuple):
+    """A state folder, the URL of its ledger (None: SQLite in the folder), and the disk that both are written by."""
+
+    folder: Path
+    database: str | None
+    disk: Disk = REAL
 
 
 class Alone:
@@ -56,7 +63,7 @@ class Alone:
 
     def __init__(self, settings: Settings) -> None:
         assert settings.state is not None  # checked
-        self._place = settings.state, settings.database
+        self._place = Place(settings.state, settings.database)
         self.lost = asyncio.Event()
 
     async def stand_by(self, stop: threading.Event) -> Place:
@@ -83,7 +90,9 @@ class Replica:
 
     def __init__(self, settings: Settings, tls: Tls | None, servers: Servers, lease: Lease) -> None:
         assert settings.state is not None  # checked
-        self._shared, self._servers, self._lease = settings.state, servers, lease
+        self._state, self._servers, self._lease = settings.state, servers, lease
+        self._objects = None if settings.objects is None else Objects.open(settings.objects)
+        self._mirror: Mirror | None = None
         self._line = Line(tls)
         metrics, limits = Metrics(), settings.limits
         metrics.show(lambda: leading(False))
@@ -105,8 +114,11 @@ class Replica:
         Raises:
             CoordinatorError: the address cannot be served on, or the ledger cannot be used.
         """
-        assert settings.replica is not None  # checked, as is the next
+        assert settings.replica is not None  # checked, as are the next
         assert settings.database is not None
+        assert settings.state is not None
+        if settings.objects is not None:
+            stack.enter_context(alone_in(settings.state))
         peers = Peers(servers.door.led, settings.replica, tls)
         await peers.server.start()
         stack.push_async_callback(peers.server.stop, GRACE)
@@ -130,7 +142,7 @@ class Replica:
 
         Raises:
             StoppedError: `stop` was set.
-            CoordinatorError: the shared folder or the ledger cannot be used.
+            CoordinatorError: the folder, the object store or the ledger cannot be used.
         """
         doubt = ""
         while not self._lease.leads:
@@ -146,16 +158,24 @@ class Replica:
                     _log.warning("it is not known who leads: %s", error)
                 doubt = str(error)
         try:
-            folder = await asyncio.to_thread(terms.begin, self._shared, self._lease, REAL)
+            place = await asyncio.to_thread(self._begin)
         except CoordinatorError:
             await self.expect_lease()
             raise
-        _log.info("this coordinator leads, on %s", folder)
-        return folder, self._lease.term_url
+        _log.info("this coordinator leads, on %s", place.folder)
+        return place
+
+    def _begin(self) -> Place:
+        if self._objects is None:
+            return Place(terms.begin(self._state, self._lease, REAL), self._lease.term_url)
+        self._mirror = term_objects.begin(self._state, self._objects, self._lease)
+        return Place(self._mirror.folder, self._lease.term_url, self._mirror)
 
     def release(self) -> None:
         """Gives the lease back, so that another coordinator leads at once."""
         self._lease.close()
+        if self._mirror is not None:
+            self._mirror.close()
 
     async def _look(self) -> None:
         leader, loop = await asyncio.to_thread(self._lease.seek), asyncio.get_running_loop()
@@ -182,10 +202,16 @@ class Replica:
         """
         coordinator.metrics.show(lambda: leading(True))
         try:
-            await asyncio.to_thread(terms.sweep, self._shared, self._lease)
+            await asyncio.to_thread(self._sweep)
         except LedgerError:
             await self.expect_lease()
             raise
+
+    def _sweep(self) -> None:
+        if self._mirror is None:
+            terms.sweep(self._state, self._lease)
+        else:
+            term_objects.sweep(self._mirror, self._lease)
 
     async def expect_lease(self) -> None:
         """Returns if this coordinator still leads.

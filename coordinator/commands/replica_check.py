@@ -21,6 +21,8 @@ def check_replica(settings: Settings) -> None:
     if settings.replica is None:
         if any(settings.files("replica_tls")):
             raise SettingError("the settings replica_tls_* need replica")
+        if settings.objects is not None:
+            raise SettingError("objects is for coordinators that take over from one another: it needs replica")
         return
     _check_ledger(settings.database)
     _check_address(settings.replica)

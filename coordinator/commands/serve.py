@@ -8,14 +8,13 @@ import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from coordinator.commands import process
 from coordinator.commands.loading import add_flags, load
-from coordinator.commands.replica import Alone, Replica
+from coordinator.commands.replica import Alone, Place, Replica
 from coordinator.commands.served import Served, web
 from coordinator.commands.settings import Settings
 from coordinator.engine.coordinator import Coordinator
@@ -28,6 +27,7 @@ from coordinator.grpc.server import Servers
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
+from coordinator.store.objects import Objects
 from fedau2 import core_lines, logs
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def _serve(args: argparse.Namespace) -> int:
         import_module("coordinator.web.server")  # so that a missing package is named before anything is served
     if loaded.settings.telemetry is not None:
         import_module("coordinator.telemetry.sending")
+    if loaded.settings.objects is not None:
+        Objects.open(loaded.settings.objects).probe()
     if args.check:
         print("\n".join(loaded.describe()))
         return 0
@@ -149,20 +151,19 @@ async def _opened(
 async def _open(
     settings: Settings, role: Alone | Replica, unmasker: Unmasker | None, stop: threading.Event
 ) -> Coordinator:
-    folder, database = await role.stand_by(stop)
+    place = await role.stand_by(stop)
     try:
-        return await _open_on(settings, folder, database, unmasker, stop)
+        return await _open_on(settings, place, unmasker, stop)
     except CoordinatorError:
         await role.expect_lease()  # a leader that was stopped while it began finds the ledger in use
         raise
 
 
-async def _open_on(
-    settings: Settings, folder: Path, database: str | None, unmasker: Unmasker | None, stop: threading.Event
-) -> Coordinator:
+async def _open_on(settings: Settings, place: Place, unmasker: Unmasker | None, stop: threading.Event) -> Coordinator:
     return await Coordinator.open(
-        folder,
-        database=database,
+        place.folder,
+        database=place.database,
+        disk=place.disk,
         stop=stop,
         audit=settings.audit,
         upload_memory=settings.upload_memory,

@@ -15,6 +15,7 @@ from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls
 from coordinator.model.limits import AddressLimits
+from coordinator.store import objects
 from fedau2.wire import addresses
 from fedau2.wire.addresses import check_served
 
@@ -131,6 +132,15 @@ class Settings:
             check_served,
             "HOST:PORT",
             "address for the other coordinators of the ledger, which share the folder state; default: none are there",
+        ),
+    )
+    objects: str | None = field(
+        default=None,
+        metadata=_of(
+            objects.check,
+            "URL",
+            "object store of several coordinators, s3://BUCKET/PREFIX; state is then a folder of this one alone; "
+            "default: they share the folder state",
         ),
     )
     replica_lease: float = field(

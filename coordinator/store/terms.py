@@ -9,7 +9,8 @@ writes and removes in a folder that nobody reads.
 import re
 import secrets
 import shutil
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
@@ -20,7 +21,8 @@ from coordinator.store.ledger import Ledger
 from coordinator.store.migrations import NEW, WITNESSED
 from coordinator.store.state_folder import StateFolder, hold
 
-_NAME = re.compile(r"[0-9a-f]{32}")
+NAME = re.compile(r"[0-9a-f]{32}")
+"""The names of terms."""
 
 _PAST = "terms"
 """The file with the names of the terms before, a line each, whose folders were there when the term began."""
@@ -45,10 +47,7 @@ def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
         FolderLockedError: a coordinator that shares with nobody uses the ledger.
         LedgerError: the ledger cannot be used, has lost transactions or does not belong here, or the lease is lost.
     """
-    lease.end_former_terms()
-    with closing(Ledger(lease.term_url)) as ledger:  # it keeps the ledger's lock, until the ledger has moved
-        if NEW < ledger.version < WITNESSED:
-            raise LedgerError("the ledger is of an old version: start one coordinator without `replica` on it first")
+    with taken_over(lease) as ledger:
         try:
             return _begin(shared, lease, ledger, disk)
         except OSError as error:
@@ -56,6 +55,21 @@ def begin(shared: Path, lease: Lease, disk: Disk) -> Path:
                 f"the shared folder cannot be used: {error}; it must be a folder that this user may read and write, "
                 "on a file system with hard links and free space"
             ) from error
+
+
+@contextmanager
+def taken_over(lease: Lease) -> Iterator[Ledger]:
+    """Ends the sessions of former leaders, and keeps the ledger's lock while the block lets the ledger move.
+
+    Raises:
+        FolderLockedError: a coordinator that shares with nobody uses the ledger.
+        LedgerError: the ledger cannot be used, or the lease is lost.
+    """
+    lease.end_former_terms()
+    with closing(Ledger(lease.term_url)) as ledger:
+        if NEW < ledger.version < WITNESSED:
+            raise LedgerError("the ledger is of an old version: start one coordinator without `replica` on it first")
+        yield ledger
 
 
 def _begin(shared: Path, lease: Lease, ledger: Ledger, disk: Disk) -> Path:
@@ -137,11 +151,16 @@ def sweep(shared: Path, lease: Lease) -> None:
     """
     home = lease.home()
     for name in _past(shared / home) if home else ():
-        with suppress(FolderLockedError, FileNotFoundError), hold((shared / name / "lock").open("a")):
-            shutil.rmtree(shared / name, ignore_errors=True)  # a former leader may be writing there
+        remove(shared / name)
+
+
+def remove(folder: Path) -> None:
+    """Removes the folder of a term that is over, unless a coordinator uses it."""
+    with suppress(FolderLockedError, FileNotFoundError), hold((folder / "lock").open("a")):
+        shutil.rmtree(folder, ignore_errors=True)  # a former leader may be writing there
 
 
 def _past(folder: Path) -> list[str]:
     """Returns the names of the terms before that of a folder; none where a coordinator was alone."""
     file = folder / _PAST
-    return list(filter(_NAME.fullmatch, file.read_text("ascii").split())) if file.exists() else []
+    return list(filter(NAME.fullmatch, file.read_text("ascii").split())) if file.exists() else []

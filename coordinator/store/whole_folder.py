@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.errors import BackupError
+from coordinator.errors import BackupError, CoordinatorError
 from coordinator.store.disk import REAL
 
 
@@ -35,6 +35,8 @@ def made_whole(place: Path) -> Iterator[Path]:
         REAL.sync_folder(place.parent)
     except OSError as error:
         _remove(part)
+        if isinstance(error, CoordinatorError):  # it is not of this disk
+            raise
         reason = error.strerror or str(error)
         raise BackupError(f"{place} cannot be made: {reason}; nothing of it is left. Check its disk") from error
     except BaseException:

@@ -23,9 +23,10 @@ from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
 from fedau2.wire import blobs, contributions, item_axes, manifest, succession
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
+from tests.coordinator.object_stores import objects_url, s3_server, s3_url, s3_way
 from tests.coordinator.postgres import database_url, postgres, postgres_url
 
-__all__ = ["database_url", "postgres", "postgres_url"]
+__all__ = ["database_url", "objects_url", "postgres", "postgres_url", "s3_server", "s3_url", "s3_way"]
 
 ITEMS = 6
 ADAM = Optimizer(kind=task_pb2.OPTIMIZER_KIND_ADAM, learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)

@@ -41,6 +41,7 @@ class Kills(Run):
             return self.coordinator()
         killed = chosen.child
         chosen.end(signal.SIGKILL)
+        chosen.lose_disk()
         self.figures.events[f"{'leaders' if chosen is leader else 'stand-bys'} killed"] += 1
         if chosen is leader and self._rng.random() < 0.75:
             self.time_takeover(killed)

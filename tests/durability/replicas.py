@@ -1,5 +1,6 @@
 """Several coordinators on one ledger in PostgreSQL, as a supervisor runs them, and a reaper of all that takes part."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,16 +24,21 @@ _PATIENCE = 120
 class Replica:
     """`fedau2-coordinator serve` as one of several, always on the same ports.
 
+    Args:
+        objects: URL of the object store that they share; None: they share a folder.
+
     Attributes:
         sources: folder of the version that is started next.
         command: the command.
     """
 
-    def __init__(self, folder: Path, number: int, url: str, sources: Path = versions.HERE):
+    def __init__(self, folder: Path, number: int, url: str, sources: Path = versions.HERE, objects: str | None = None):
         self.sources = sources
+        self._local = None if objects is None else folder / f"local-{number}"
         self.devices, self.admin, self.peer = (f"127.0.0.1:{free_port()}" for _ in range(3))
         self.log, self.child = folder / f"coordinator-{number}.log", None
-        self.command = [sys.executable, "-m", "coordinator", "serve", "--state", folder / "shared"]
+        self.command = [sys.executable, "-m", "coordinator", "serve", "--state", self._local or folder / "shared"]
+        self.command += [] if objects is None else ["--objects", objects]
         self.command += ["--database", url, "--listen", self.devices, "--admin", self.admin]
         self.command += ["--replica", self.peer, "--replica-lease", str(LEASE)]
 
@@ -49,6 +55,11 @@ class Replica:
         self.child.send_signal(number)
         return self.child.wait(_PATIENCE)
 
+    def lose_disk(self):
+        """Its machine vanishes, and it comes back on another one. A folder that is shared stays."""
+        if self._local is not None:
+            shutil.rmtree(self._local, ignore_errors=True)
+
 
 class Replicas:
     """All coordinators of a ledger.
@@ -59,9 +70,9 @@ class Replicas:
         addresses: for devices and for operators, of all of them together.
     """
 
-    def __init__(self, folder: Path, url: str, count: int, sources: Path = versions.HERE):
+    def __init__(self, folder: Path, url: str, count: int, sources: Path = versions.HERE, objects: str | None = None):
         self.url, self.shared = url, folder / "shared"
-        self.members = [Replica(folder, number, url, sources) for number in range(count)]
+        self.members = [Replica(folder, number, url, sources, objects) for number in range(count)]
         listed = [",".join(getattr(member, name) for member in self.members) for name in ("devices", "admin")]
         self.addresses = tuple(f"ipv4:{hosts}" for hosts in listed) if count > 1 else tuple(listed)
 

@@ -1,0 +1,210 @@
+"""Terms in an object store: a successor on another machine goes on, and nothing of the past changes its objects."""
+
+import asyncio
+import shutil
+from contextlib import closing
+
+import pytest
+
+from coordinator.errors import FolderError, FolderLockedError, LedgerError, LogError, ObjectsError
+from coordinator.store import object_files, term_objects
+from coordinator.store.ledger import Ledger
+from coordinator.store.objects import Objects
+from coordinator.store.operations_log import OperationsLog, read
+from coordinator.store.state_folder import StateFolder, alone_in
+from tests.coordinator.store.test_terms import leading
+
+
+class Machine:
+    """A coordinator's machine, which vanishes with its folder when its term is over."""
+
+    def __init__(self, tools, folder, url, objects_url):
+        self.local, self.tools, self.url = folder, tools, url
+        self.objects = Objects.open(objects_url)
+
+    def lead(self, seeds=(), rounds=0, sweep=True, recorded=None, before=lambda mirror: None):
+        """Takes over, contributes to the only task, which is made first, and waits for so many committed rounds."""
+        with leading(self.url) as lease, closing(term_objects.begin(self.local, self.objects, lease)) as mirror:
+            before(mirror)
+            task = asyncio.run(self._work(mirror, lease.term_url, seeds, rounds))
+            if recorded is not None:
+                with closing(OperationsLog.open(StateFolder(mirror.folder).operations, mirror)) as log:
+                    log.append({"number": recorded})
+                    log.append({"number": recorded + 1})
+            if sweep:
+                term_objects.sweep(mirror, lease)
+        return mirror, task
+
+    async def _work(self, mirror, url, seeds, rounds):
+        async with self.tools.open_lab(mirror.folder, database=url, disk=mirror) as lab:
+            if not lab.coordinator._tasks.rows():
+                await lab.create(self.tools.make_bundle(rounds=9, closing=self.tools.closing(2)))
+            await lab.contribute(seeds)
+            return await lab.committed((await lab.only_task()).task_id, rounds)
+
+    def vanish(self):
+        shutil.rmtree(self.local)
+
+
+@pytest.fixture
+def machine(tools, tmp_path, postgres_url, objects_url):
+    return Machine(tools, tmp_path / "local", postgres_url, objects_url)
+
+
+@pytest.fixture
+def s3_machine(tools, tmp_path, postgres_url, s3_url):
+    return Machine(tools, tmp_path / "local", postgres_url, s3_url)
+
+
+def terms_of(machine):
+    return {item.key.partition("/")[0] for item in machine.objects.list("")}
+
+
+def contents(folder):
+    """The files that are objects too."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if name.partition("/")[0] in object_files.PARTS}
+
+
+def test_each_term_goes_on_on_another_machine(machine, tools, tmp_path):
+    for number, (seeds, rounds) in enumerate([((0,), 0), ((1,), 1), ((2,), 1), ((3,), 2)]):
+        mirror, task = machine.lead(seeds, rounds, recorded=2 * number)
+        kept = contents(mirror.folder)
+        machine.vanish()
+        copy = tmp_path / f"copy-{number}"
+        object_files.fetch(machine.objects, mirror.folder.name, copy)
+        fetched = contents(copy)
+        assert fetched.pop("witness")  # in the store it is of the last round or change of a task
+        assert fetched == {name: data for name, data in kept.items() if name != "witness"}
+        assert terms_of(machine) == {mirror.folder.name}
+    assert task.checkpoint.sha256 == tools.expected_checkpoint([[0, 1], [2, 3]])
+    log = StateFolder(copy).operations
+    assert [entry["number"] for entry, _ in read(log)] == list(range(8))
+
+
+def test_nothing_that_a_former_leader_does_reaches_the_successor(s3_machine, tools):
+    past, _ = s3_machine.lead([0], 0, sweep=False)
+    late = term_objects.Mirror(past.folder, s3_machine.objects)
+
+    def wake_up(mirror):
+        for path in sorted((*past.folder.glob("*/*"), *past.folder.glob("*"))):
+            if path.is_file():
+                late.write_file(path, b"of a leader that was stopped")
+                late.delete(path)
+        late.flush()
+        late.close()
+
+    mirror, task = s3_machine.lead([1], 1, before=wake_up)
+    assert task.checkpoint.sha256 == tools.expected_checkpoint([[0, 1]])
+    for item in s3_machine.objects.list(past.folder.name):
+        pytest.fail(f"{item.key} is left")
+    # What it writes even later goes with the next change.
+    late = term_objects.Mirror(past.folder, s3_machine.objects)
+    past.folder.joinpath("blobs").mkdir(parents=True)
+    late.write_file(past.folder / "blobs" / ("0" * 64), b"late")
+    late.close()
+    mirror, _ = s3_machine.lead()
+    assert terms_of(s3_machine) == {mirror.folder.name}
+
+
+def test_attempts_that_fail_leave_nothing_that_piles_up(s3_machine, s3_way):
+    s3_machine.lead([0])
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            s3_machine.lead(before=lambda mirror: exec("raise RuntimeError"))
+        assert len(terms_of(s3_machine)) <= 3
+        assert len(list(s3_machine.local.iterdir())) <= 2
+    mirror, task = s3_machine.lead([1], 1)
+    assert task.round == 1
+    assert terms_of(s3_machine) == {mirror.folder.name}
+    assert list(s3_machine.local.iterdir()) == [mirror.folder]
+
+
+def test_who_has_lost_the_lease_moves_nothing_and_removes_nothing(s3_machine):
+    mirror, _ = s3_machine.lead([0])
+    with leading(s3_machine.url) as lease:
+        lease.close()
+        with pytest.raises(LedgerError):
+            term_objects.begin(s3_machine.local, s3_machine.objects, lease)
+        with pytest.raises(LedgerError):
+            term_objects.sweep(mirror, lease)
+    assert terms_of(s3_machine) == {mirror.folder.name}
+    assert list(s3_machine.local.iterdir()) == [mirror.folder]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the read of the ledger breaks off
+def test_a_record_that_is_lost_is_named(machine):
+    mirror, _ = machine.lead([0])
+    machine.vanish()
+    listed = object_files.listed(machine.objects, mirror.folder.name)
+    (((record,), _),) = [(parts, name) for name, parts in listed.items() if name.startswith("log/")]
+    machine.objects.delete(record.key)
+    with pytest.raises(LogError):
+        machine.lead()
+
+
+def test_a_ledger_that_lost_transactions_is_not_taken_over(s3_machine):
+    mirror, _ = s3_machine.lead([0, 1], 1)
+    with closing(Ledger(s3_machine.url)) as ledger, ledger._database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE commits SET number = 1")
+    with pytest.raises(LedgerError, match="has lost transactions"):
+        s3_machine.lead()
+    assert terms_of(s3_machine) == {mirror.folder.name}
+
+
+def test_another_store_is_named(s3_machine, s3_server):
+    s3_machine.lead([0])
+    s3_machine.vanish()
+    s3_machine.objects = Objects.open(f"s3://{s3_server.bucket()}/fedau2")
+    with pytest.raises(LedgerError, match="give --objects and --database that belong together"):
+        s3_machine.lead()
+    assert terms_of(s3_machine) == set()
+
+
+def test_the_folder_of_a_coordinator_without_a_store_moves_in_and_out(tools, s3_machine, tmp_path):
+    async def work(folder, seeds, rounds):
+        async with tools.open_lab(folder, database=s3_machine.url) as lab:
+            if not lab.coordinator._tasks.rows():
+                await lab.create(tools.make_bundle(rounds=9, closing=tools.closing(2)))
+            await lab.contribute(seeds)
+            return await lab.committed((await lab.only_task()).task_id, rounds)
+
+    asyncio.run(work(tmp_path / "alone", [0], 0))
+    with pytest.raises(FolderError, match="is a state folder"), alone_in(tmp_path / "alone"):
+        pass
+    s3_machine.local.mkdir()
+    (tmp_path / "alone").rename(s3_machine.local / StateFolder(tmp_path / "alone").id)
+    mirror, _ = s3_machine.lead([1], 1)
+    assert list(s3_machine.local.iterdir()) == [mirror.folder]
+    object_files.fetch(s3_machine.objects, mirror.folder.name, tmp_path / "fetched")
+    assert asyncio.run(work(mirror.folder, [2, 3], 2)).round == 2
+
+
+def test_a_folder_has_one_coordinator(tmp_path):
+    with alone_in(tmp_path / "local"), pytest.raises(FolderLockedError), alone_in(tmp_path / "local"):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError), alone_in(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["refused", "lost", "cut"])
+def test_a_take_over_survives_a_store_that_fails_for_a_while(s3_machine, s3_way, tools, kind):
+    for seeds, rounds in (([0], 0), ([1], 1)):
+        for method in ("PUT", "GET", "DELETE"):
+            s3_way.fail(kind, method, times=3)
+        _, task = s3_machine.lead(seeds, rounds)
+    assert task.checkpoint.sha256 == tools.expected_checkpoint([[0, 1]])
+
+
+def test_a_folder_that_cannot_be_written_is_named(s3_machine, s3_way, tmp_path):
+    (tmp_path / "file").write_text("")
+    s3_machine.local = tmp_path / "file"
+    with pytest.raises(FolderError, match="the folder of this coordinator cannot be used"):
+        s3_machine.lead()
+
+
+def test_a_store_that_stays_away_is_named(s3_machine, s3_way):
+    s3_way.fail("denied", "PUT", times=100)
+    with pytest.raises(ObjectsError, match="cannot be used"):
+        s3_machine.lead()
