@@ -6,7 +6,7 @@ at its simulated end, against whatever round is open then. When it has ended, th
 
 import asyncio
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -51,7 +51,7 @@ class Speeds:
 
 @dataclass
 class Account:
-    """What a fleet has spent so far, in simulated units of time.
+    """The contributions of a fleet so far, and their cost in simulated units of time.
 
     Attributes:
         time: since the beginning.
@@ -59,6 +59,7 @@ class Account:
         refused: contributions that were refused.
         useful: time that devices spent on contributions that count.
         wasted: time that they spent on the refused ones.
+        staleness: contributions to buffered rounds by the number of rounds that were committed since their check-ins.
     """
 
     time: float = 0.0
@@ -66,6 +67,7 @@ class Account:
     refused: int = 0
     useful: float = 0.0
     wasted: float = 0.0
+    staleness: Counter[int] = field(default_factory=Counter)
 
     def end(self, flight: "_Flight", *, counts: bool) -> None:
         """Counts a device that has ended."""
@@ -110,7 +112,7 @@ class _Flight:
 
 @dataclass
 class _Course:
-    """What is under way."""
+    """The devices on their way, and those that begin next."""
 
     flights: list[_Flight] = field(default_factory=list)
     queue: deque[int] = field(default_factory=deque)
@@ -127,7 +129,7 @@ class AsynchronousFleet(FleetEngine):
 
     Attributes:
         speeds: the times of devices.
-        account: what was spent so far.
+        account: contributions and times so far.
     """
 
     speeds: Speeds = field(default_factory=lambda: Speeds(0, 0, 0.0))
@@ -159,6 +161,7 @@ class AsynchronousFleet(FleetEngine):
                 ended[flight.member] = flight.engine.report
             if (task := await self._settled()).round > course.round:
                 course.round = task.round
+                self.account.staleness.update(task.norms.staleness)
                 await self._load(task)
                 return RoundReport.join(np.array(list(ended)), list(ended.values()))
 

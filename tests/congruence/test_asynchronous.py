@@ -2,7 +2,6 @@
 
 import pytest
 
-from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import BufferedRounds
 from fedau2.wire import blobs, staleness
 from simulator.engines import task_creation
@@ -57,26 +56,16 @@ def asynchronous(tmp_path):
         fleet.close()
 
 
-def stale(fleet):
-    """Contributions by staleness, over all committed rounds."""
-    request = admin_pb2.ListRoundsRequest(task_id=fleet.task_id)
-    rounds = fleet.runner.run(fleet.connection.admin.call(request)).rounds
-    counts = {}
-    for each in rounds:
-        for late, count in each.norms.staleness.items():
-            counts[late] = counts.get(late, 0) + count
-    return counts
-
-
 def test_late_contributions_count_in_the_same_way_each_time(make_buffered, make_population, asynchronous, cohorts):
     results = []
     for transport in ("inproc", "grpc"):
         bundle = make_buffered()
         population = make_population(bundle)
         fleet = asynchronous(bundle, population, 2, transport=transport)
-        results.append((outcome(fleet, population, cohorts[:ROUNDS]), stale(fleet), fleet.account))
+        results.append((outcome(fleet, population, cohorts[:ROUNDS]), fleet.account))
     assert results[0] == results[1]
-    _, counts, account = results[0]
+    _, account = results[0]
+    counts = account.staleness
     assert sum(counts.values()) == account.counted == 2 * ROUNDS
     assert max(counts) > 1, "slow devices come rounds later"
     assert not account.refused
@@ -88,7 +77,7 @@ def test_devices_that_are_too_late_train_for_nothing(make_buffered, make_populat
     fleet = asynchronous(bundle, population, 1, slow=0.5)
     for members in cohorts[:ROUNDS]:
         fleet.train_round(members)
-    assert stale(fleet).keys() <= {0, 1}
+    assert fleet.account.staleness.keys() <= {0, 1}
     assert fleet.account.refused
     assert fleet.account.wasted > 0
 
@@ -102,7 +91,7 @@ def test_a_buffer_of_the_whole_cohort_is_a_round_that_waits(
     for members in cohorts[:ROUNDS]:
         buffered.train_round(members)
         waiting.train_round(members)
-    assert stale(buffered).keys() == {0}
+    assert buffered.account.staleness.keys() == {0}
     assert blobs.sha256(blobs.pack(buffered.checkpoint)) == blobs.sha256(blobs.pack(waiting.checkpoint))
 
 
