@@ -34,6 +34,7 @@
     - GivenBackError                      FAILED_PRECONDITION  the device has given the assignment back
     - TaskOverError                       FAILED_PRECONDITION  the task is finished or stopped
     - RoundClosedError                    ABORTED              the round takes no contribution any more
+      . StaleError                        ABORTED              too many rounds were committed since the check-in
     - WrongOffsetError                    OUT_OF_RANGE         an upload that goes on where nothing broke off
     - BusyError                           UNAVAILABLE          too many calls of this kind are under way
     - CutOffError                         UNAVAILABLE          an upload that ended before it was whole
@@ -237,6 +238,10 @@ class RoundClosedError(RefusalError):
     """The round has its contributions, or its task was stopped; come back in the retry window."""
 
     code = Status.ABORTED
+
+
+class StaleError(RoundClosedError):
+    """A buffered round counts no contribution that began so many rounds ago. It is thrown away."""
 
 
 class WrongOffsetError(RefusalError):

@@ -28,7 +28,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest, matchings, weights
+from fedau2.wire import blobs, bundles, manifest, matchings, staleness, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -123,6 +123,8 @@ def assemble(
         task.required_features.append(weights.FEATURE)
     if task.plan.matchings and matchings.FEATURE not in task.required_features:
         task.required_features.append(matchings.FEATURE)
+    if task.plan.server.HasField("buffered") and staleness.FEATURE not in task.required_features:
+        task.required_features.append(staleness.FEATURE)
     try:
         declaring.complete(task)
         contents = _blobs(task, declared, ids, seed, precision, training, serving)

@@ -65,11 +65,11 @@ class _Observed:
     def merge(self, other: "_Observed") -> None:
         self._total.merge(other._total)
 
-    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None, factor: float = 1.0) -> None:
         poison, self._observer.poison = self._observer.poison, None
         if poison is None:
             self._observer.norms.append(norm(contribution))
-        self._total.add(contribution if poison is None else poison, largest=largest)
+        self._total.add(contribution if poison is None else poison, largest=largest, factor=factor)
 
 
 def main() -> None:

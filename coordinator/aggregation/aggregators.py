@@ -25,7 +25,7 @@ Sums = Mapping[str, NDArray[np.floating[Any]] | Rows]
 class Aggregator(Protocol):
     """Turns a round's contributions into their mean. Any order and any shards give the same bytes."""
 
-    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None, factor: float = 1.0) -> None:
         """Adds the contribution of one client: all of it, or nothing if it is refused.
 
         Up to `ClosingRule.maximum` contributions that `fedau2.wire.contributions.Decoder` returned are never refused.
@@ -33,6 +33,7 @@ class Aggregator(Protocol):
         Args:
             contribution: per tensor the whole tensor, or some rows.
             largest: a bound of the absolute values, if it has been checked already.
+            factor: 0 to 1; every value is multiplied by it, after a clip. It is not one client less in the mean.
 
         Raises:
             AggregationError: a value is not finite, or sums could overflow.
@@ -172,10 +173,10 @@ class ClippedMean:
     ) -> None:
         self._mean, self._clip = Mean(specs), Clip(clip_norm, medians, state)
 
-    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None, factor: float = 1.0) -> None:
         """Clips and adds the contribution of one client: all of it, or nothing if it is refused."""
         length = self._clip.measured(contribution)
-        self._mean.add(contribution, largest=largest, factor=self._clip.factor(length))
+        self._mean.add(contribution, largest=largest, factor=self._clip.factor(length) * factor)
         self._clip.count([length])
 
     def merge(self, other: "ClippedMean") -> None:

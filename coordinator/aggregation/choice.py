@@ -38,6 +38,11 @@ def why_not(task: TaskManifest, closing: ClosingRule, largest: int) -> str:
         return ""
     if task.HasField("secure_sums"):
         return "a task with secure sums has the mean: nobody reads its single contributions"
+    if task.plan.server.HasField("buffered"):
+        return (
+            "buffered rounds have the mean: a median or a trimmed mean counts heads, and several late contributions of "
+            "one device may be in a buffer"
+        )
     if (kept := 2 * largest * closing.maximum) > KEPT:  # eight bytes for each float32
         return (
             f"a median or a trimmed mean keeps the contributions of a round in memory: here up to {kept} bytes, and at "

@@ -47,12 +47,12 @@ class Robust:
         self._sent: dict[str, list[_Part]] = {name: [] for name in specs}
         self._reached = dict.fromkeys(specs, 0.0)
 
-    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None, factor: float = 1.0) -> None:
         """Adds the contribution of one client: all of it, or nothing if it is refused."""
         reached = {name: self._reached[name] + self._largest(name, update) for name, update in contribution.items()}
         expect_room(reached)
         length = self._clip.measured(contribution)
-        factor = self._clip.factor(length)
+        factor *= self._clip.factor(length)
         self._reached |= reached
         for name, update in contribution.items():
             rows, values = (update.indices, update.values) if isinstance(update, Rows) else (None, update)

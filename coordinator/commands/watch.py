@@ -76,8 +76,14 @@ def _print(message: Round, as_object: bool) -> None:
     )
     if message.refused:
         counts += f", {message.refused} refused"
-    parts = [counts, *_norms(message), message.checkpoint.hex()[:12]]
+    parts = [counts, *_late(message), *_norms(message), message.checkpoint.hex()[:12]]
     print(f"round {message.round} attempt {message.attempt} {state}: {' '.join(filter(None, parts))}", flush=True)
+
+
+def _late(message: Round) -> Iterator[str]:
+    late = {staleness: count for staleness, count in message.norms.staleness.items() if staleness}
+    if late:
+        yield f"{sum(late.values())} late, at most {max(late)} rounds"
 
 
 def _norms(message: Round) -> Iterator[str]:

@@ -87,8 +87,9 @@ class Commits:
         norms = added.statistics()
         norms.model = length(checkpoint, manifest.shared(spec.manifest))
         stored = norms.SerializeToString(deterministic=True)
-        new = old.committed(*outcome, stored, self.keep, self.encoded(checkpoint, old.encoding))
-        self.ledger.commit(old, attempt, new, at)
+        keep = max(self.keep, spec.rule.most_stale)  # devices may still fetch the models that they began with
+        new = old.committed(*outcome, stored, keep, self.encoded(checkpoint, old.encoding))
+        self.ledger.commit(old, attempt, new, at, spec.rule.most_stale)
         if self.recorder is not None:
             self.recorder.end(old)
         self._forget(old, new)

@@ -1,7 +1,7 @@
 """DeviceService: the methods that devices call."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,23 +11,18 @@ from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.check_ins import CheckIns
 from coordinator.engine.durability import Durability
 from coordinator.engine.limited import Limited
-from coordinator.engine.recall import Recall
 from coordinator.engine.receiving import Receiver
-from coordinator.engine.refusals import answer_of, refusal
+from coordinator.engine.reports import Reports
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.uploads import Uploads
 from coordinator.errors import CutOffError, NoAdmissionError, RefusalError, StoppedError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model import pace
-from coordinator.model.effects import Effect
 from coordinator.model.leases import Answer
 from coordinator.model.limits import AddressLimits
 from coordinator.model.open_task import OpenTask
-from coordinator.model.task import Contribution
 from fedau2.v1 import device_pb2
 from fedau2.v1.task_pb2 import RetryWindow
-
-_Receive = Callable[[OpenTask], Awaitable[Contribution | None]]
 
 
 class DeviceService:
@@ -70,7 +65,7 @@ class DeviceService:
         self._receiver = Receiver(uploads, metrics, clock, self.limited)
         self._admissions = admissions
         self._check_ins = CheckIns(tasks, durability, blobs, self._retry, clock, admissions)
-        self._past = Recall(durability.recall)
+        self._reports = Reports(tasks, durability, self._retry, clock)
         self._draining = False
         self.refusals: Counter[str] = Counter()
 
@@ -91,7 +86,7 @@ class DeviceService:
     def tick(self, now: float) -> None:
         """Cuts off the uploads whose time is over at `now`, in seconds, and forgets parts that cannot go on."""
         self._uploads.tick(now)
-        self._uploads.keep_only(self._live)
+        self._uploads.keep_only(self._reports.live)
 
     async def check_in(self, request: device_pb2.CheckInRequest) -> device_pb2.CheckInResponse:
         """DeviceService.CheckIn.
@@ -139,7 +134,7 @@ class DeviceService:
         self._durability.check()
         with self._counted(), timed(self._metrics.upload):
             header = await self._receiver.header(requests)
-            retry = await self._report(header, partial(self._receiver.whole, requests, header))
+            retry = await self._reports.contribution(header, partial(self._receiver.whole, requests, header))
         return device_pb2.UploadContributionResponse(next_check_in=retry)
 
     async def upload_part(self, request: device_pb2.UploadPartRequest) -> device_pb2.UploadPartResponse:
@@ -151,7 +146,7 @@ class DeviceService:
         self._durability.check()
         with self._counted():
             header = streams.part_header(request)
-            retry = await self._report(header, partial(self._receiver.part, request))
+            retry = await self._reports.contribution(header, partial(self._receiver.part, request))
         if retry is None:
             return device_pb2.UploadPartResponse(offset=self._receiver.held(header))
         done = device_pb2.UploadContributionResponse(next_check_in=retry)
@@ -169,28 +164,6 @@ class DeviceService:
             self._metrics.refusals.labels(type(error).__name__).inc()
             raise
 
-    async def _report(self, header: device_pb2.UploadHeader, receive: _Receive) -> RetryWindow | None:
-        """Acknowledges a contribution, or refuses it; None: what was received does not make it whole."""
-        task, answer = self._tasks.holder(header.assignment_id), Answer.UNKNOWN
-        if task is not None:
-            answer = task.round.judge(header.assignment_id, header.sha256, self._clock())
-            contribution, effects = None, list[Effect]()
-            if answer is Answer.ACCEPTED:
-                try:
-                    contribution = await receive(task)
-                except TimeoutError:
-                    raise refusal(Answer.LATE, self._retry(task, Answer.LATE)) from None
-                if contribution is None:
-                    return None
-                answer, effects = task.round.report(header.assignment_id, header.sha256, self._clock())
-            retry = self._retry(task, answer)  # of this round, whatever comes next
-            await self._durability.settle(task, effects, contribution)
-        if answer is Answer.UNKNOWN:
-            answer, retry = await self._recall(header.assignment_id, header.sha256)
-        if answer not in (Answer.ACCEPTED, Answer.REPEATED):
-            raise refusal(answer, retry)
-        return retry
-
     async def upload_offset(self, request: device_pb2.UploadOffsetRequest) -> device_pb2.UploadOffsetResponse:
         """DeviceService.UploadOffset. The offset is 0 for an assignment that can bring no contribution any more.
 
@@ -199,13 +172,9 @@ class DeviceService:
         """
         self._durability.check()
         offset = 0
-        if self._live(request.assignment_id):
+        if self._reports.live(request.assignment_id):
             offset = await self._uploads.offset(request.assignment_id, request.sha256)
         return device_pb2.UploadOffsetResponse(offset=offset)
-
-    def _live(self, assignment_id: bytes) -> bool:
-        task = self._tasks.holder(assignment_id)
-        return task is not None and task.round.judge(assignment_id, b"", self._clock()) is Answer.ACCEPTED
 
     async def report_failure(self, request: device_pb2.ReportFailureRequest) -> device_pb2.ReportFailureResponse:
         """DeviceService.ReportFailure.
@@ -214,25 +183,7 @@ class DeviceService:
             RefusalError: see `errors`; nothing was changed.
         """
         self._durability.check()
-        if task := self._tasks.holder(request.assignment_id):
-            answer, effects = task.round.fail(request.assignment_id, request.reason, self._clock())
-            answer = Answer.GIVEN_BACK if answer is Answer.ACCEPTED else answer
-            retry = self._retry(task, answer)
-            await self._durability.settle(task, effects)
-        else:
-            answer, retry = await self._recall(request.assignment_id, b"")
-        if answer is not Answer.GIVEN_BACK:
-            raise refusal(answer, retry)
-        return device_pb2.ReportFailureResponse(next_check_in=retry)
-
-    async def _recall(self, assignment_id: bytes, sha256: bytes) -> tuple[Answer, RetryWindow]:
-        """Answers from the ledger, for an assignment whose round is over or that never was."""
-        assignment = await self._past.assignment(assignment_id)
-        if assignment is None:
-            return Answer.UNKNOWN, pace.STRANGER.message()
-        row = self._tasks.row(assignment.task_id)
-        answer = answer_of(assignment, row, sha256)
-        return answer, self._retry(self._tasks.open_task_of(row.population), answer)
+        return device_pb2.ReportFailureResponse(next_check_in=await self._reports.failure(request))
 
     def _retry(self, task: OpenTask | None, answer: Answer) -> RetryWindow:
         now = self._clock()

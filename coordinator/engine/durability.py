@@ -232,11 +232,11 @@ class Durability:
         self._metrics.round_ended(self._end_of(row, task, at, skipped=bool(reason)))
         stopped_meanwhile = self._tasks.open_task(row.task_id) is not task
         if not stopped_meanwhile:
-            self._metrics.round_over(row.task_id)
             if row.open:
                 task.next_round(at)
             else:
                 self._tasks.close(task)
+            self._metrics.round_over(row.task_id, task.round.live_ids() if row.open else ())
         self._tasks.replace(row)
         self._watchers.notify(row.task_id)
 

@@ -104,12 +104,13 @@ class Recovery:
                 raise StoppedError("the coordinator was stopped while it recovered; everything acknowledged is on disk")
             self._add(row, spec, assignment, total)
             held = (assignment.state, assignment.deadline, assignment.sha256, assignment.admission)
-            leases[assignment.assignment_id] = Lease(*held)
+            leases[assignment.assignment_id] = Lease(*held, assignment.staleness)
         return leases
 
     def _add(self, row: TaskRow, spec: TaskSpec, assignment: AssignmentRow, total: RoundSum) -> None:
         if assignment.location is not None:
             data = self.log.read(assignment.location, assignment.sha256)
-            total.add(Record(assignment.assignment_id, assignment.sha256, assignment.location), spec.decode(data))
+            known = (assignment.assignment_id, assignment.sha256, assignment.location, assignment.staleness)
+            total.add(Record(*known), spec.decode(data))
             if self.recorder is not None:
                 self.recorder.keep(row, assignment.assignment_id, data)

@@ -6,12 +6,14 @@ from coordinator.errors import (
     LeaseOverError,
     RefusalError,
     RoundClosedError,
+    StaleError,
     UnknownError,
 )
 from coordinator.model.leases import Answer
 from coordinator.store.rows import AssignmentRow
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_EXPIRED,
     ASSIGNMENT_STATE_FAILED,
     ASSIGNMENT_STATE_REFUSED,
     ASSIGNMENT_STATE_REPORTED,
@@ -20,18 +22,23 @@ from fedau2.v1.admin_pb2 import (
 from fedau2.v1.task_pb2 import RetryWindow
 
 
-def answer_of(row: AssignmentRow, task: TaskRow, sha256: bytes) -> Answer:
+def answer_of(row: AssignmentRow, task: TaskRow, sha256: bytes, most_stale: int) -> Answer:
     """Answers a report for an assignment of a round that is over.
 
     Args:
         row: the assignment.
         task: its task.
         sha256: hash of the contribution that is reported; empty for a failure.
+        most_stale: rounds for which a place outlives its own; 0 of a task that is over.
     """
     if row.state in (ASSIGNMENT_STATE_REPORTED, ASSIGNMENT_STATE_REFUSED):
         return Answer.REPEATED if row.sha256 == sha256 else Answer.DIFFERENT
     if row.state == ASSIGNMENT_STATE_FAILED:
         return Answer.GIVEN_BACK
+    if most_stale and task.round - row.round + row.staleness > most_stale:
+        return Answer.STALE
+    if most_stale and row.state == ASSIGNMENT_STATE_EXPIRED:
+        return Answer.LATE
     return Answer.STOPPED if task.state == TASK_STATE_STOPPED else Answer.CLOSED
 
 
@@ -48,6 +55,8 @@ def refusal(answer: Answer, retry: RetryWindow) -> RefusalError:
             return LeaseOverError("the assignment's lease is over; check in for another", retry)
         case Answer.CLOSED:
             return RoundClosedError("the round has its contributions; check in for the next", retry)
+        case Answer.STALE:
+            return StaleError("too many rounds were committed since the check-in; check in for another place", retry)
         case Answer.STOPPED:
             return RoundClosedError("the task was stopped; check in for another", retry)
         case _:

@@ -1,5 +1,6 @@
 """The sum of the contributions to a task's open round."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,11 +26,13 @@ class Record:
         assignment_id: of its assignment.
         sha256: of its bytes.
         location: of its bytes in the round's log.
+        staleness: rounds that were committed since its check-in.
     """
 
     assignment_id: bytes
     sha256: bytes
     location: Location
+    staleness: int = 0
 
 
 ReadState = Callable[[], Tensors]
@@ -82,7 +85,8 @@ class PlainSum:
     def add(self, record: Record, content: Content) -> dict[str, float]:
         """As `RoundSum.add`; none of the values is above the task's bound."""
         assert not isinstance(content, Masked)
-        self._total.add(content, largest=self._spec.bound)
+        self._total.add(content, largest=self._spec.bound, factor=self._spec.weight(record.staleness))
+        self._staleness[record.staleness] += 1
         return self._norms.add(content)
 
     def mean(self) -> dict[str, NDArray[np.float64]]:
@@ -95,7 +99,10 @@ class PlainSum:
 
     def statistics(self) -> ContributionNorms:
         """As `RoundSum.statistics`."""
-        return self._norms.statistics()
+        statistics = self._norms.statistics()
+        if self._spec.rule.most_stale:
+            statistics.staleness.update(self._staleness)
+        return statistics
 
     def remembered(self) -> Tensors:
         """As `RoundSum.remembered`."""
@@ -106,3 +113,4 @@ class PlainSum:
         task = self._spec.manifest
         self._total = choice.of(task, self._spec.closing, state() if task.plan.server.clip_medians else {})
         self._norms.reset()
+        self._staleness = Counter[int]()

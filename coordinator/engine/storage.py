@@ -206,7 +206,7 @@ class Storage:
         if contribution is None or not isinstance(entry.effect, Reported) or entry.location is None:
             return
         total = self._sums[entry.task_id]
-        record = Record(entry.effect.assignment_id, contribution.sha256, entry.location)
+        record = Record(entry.effect.assignment_id, contribution.sha256, entry.location, entry.effect.staleness)
         self._metrics.norms(total.population, total.add(record, contribution.content))
 
     def _logged(self, decision: Decision) -> Entry:

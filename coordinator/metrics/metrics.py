@@ -1,6 +1,6 @@
 """The metrics that a coordinator shows to Prometheus: counts and times, nothing that distinguishes devices."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from time import perf_counter
 from types import TracebackType
 
@@ -100,9 +100,9 @@ class Metrics:
         for follower in self.followers:
             follower(end)
 
-    def round_over(self, task_id: str) -> None:
-        """Counts the sessions that were under way when their round ended."""
-        for trace in self._traces.close(task_id):
+    def round_over(self, task_id: str, outliving: Collection[bytes] = ()) -> None:
+        """Counts the sessions that were under way when their round ended, except those that outlive it."""
+        for trace in self._traces.close(task_id, outliving):
             self._sessions.labels(trace).inc()
 
     def show(self, gauges: Callable[[], Gauges]) -> None:

@@ -5,7 +5,7 @@ A trace has a letter for each step: `a` assigned (`r`: before the last restart),
 refused. Its last letter is the end: `+` acknowledged, `f` given back, `x` expired, `c` the round closed without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from coordinator.model.effects import Assigned, Effect, Expired, Failed, Reported
 
@@ -43,6 +43,9 @@ class SessionTraces:
         """Notes the sessions that were under way before a restart."""
         self._open.setdefault(task_id, {}).update(dict.fromkeys(assignment_ids, "r"))
 
-    def close(self, task_id: str) -> list[str]:
-        """Ends a round, and returns the traces of the sessions that were under way."""
-        return [trace + "c" for trace in self._open.pop(task_id, {}).values()]
+    def close(self, task_id: str, outliving: Collection[bytes] = ()) -> list[str]:
+        """Ends a round, and returns the traces of the sessions that were under way and do not outlive it."""
+        sessions = self._open.pop(task_id, {})
+        if kept := {key: sessions.pop(key) for key in outliving if key in sessions}:
+            self._open[task_id] = kept
+        return [trace + "c" for trace in sessions.values()]

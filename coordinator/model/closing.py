@@ -18,6 +18,8 @@ class Rule:
         deadline: seconds from the start of an attempt.
         lease: seconds from the check-in to the end of the upload.
         hidden: the round has secure sums: it needs a key before it begins, and an unmasker opens its sum.
+        most_stale: rounds for which a place outlives its own; above 0: rounds are buffered, and `places` counts live
+            leases alone.
     """
 
     goal: int
@@ -26,9 +28,15 @@ class Rule:
     deadline: float
     lease: float
     hidden: bool = False
+    most_stale: int = 0
+
+    @property
+    def leases(self) -> int:
+        """Leases that a round gives out: a buffered one as many as end in it, any other one for each place."""
+        return self.goal if self.most_stale else self.places
 
     @classmethod
-    def of(cls, closing: ClosingRule, hidden: bool = False) -> Self:
+    def of(cls, closing: ClosingRule, hidden: bool = False, most_stale: int = 0) -> Self:
         """Reads a checked message."""
         over_selection = round(closing.over_selection, 6)  # as float32, 0.7 is a little less
         return cls(
@@ -38,4 +46,5 @@ class Rule:
             deadline=closing.deadline.ToNanoseconds() / 1e9,
             lease=closing.lease.ToNanoseconds() / 1e9,
             hidden=hidden,
+            most_stale=most_stale,
         )

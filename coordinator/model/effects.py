@@ -17,10 +17,11 @@ class Assigned:
 
 @dataclass(frozen=True)
 class Reported:
-    """A contribution counts."""
+    """A contribution counts. `staleness` is the number of rounds that were committed since its check-in."""
 
     assignment_id: bytes
     sha256: bytes
+    staleness: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,14 @@ class Lease:
         deadline: end of the lease, in seconds.
         sha256: hash of the contribution; empty unless it is reported or refused.
         admission: hash of the admission that was spent on it; empty: none was asked for.
+        staleness: rounds that were committed since the check-in.
     """
 
     state: AssignmentState.ValueType
     deadline: float
     sha256: bytes = b""
     admission: bytes = b""
+    staleness: int = 0
 
 
 class Answer(Enum):
@@ -53,6 +55,10 @@ class Answer(Enum):
     """Reported before, with another hash."""
     GIVEN_BACK = auto()
     LATE = auto()
+    STALE = auto()
+    """More rounds were committed since the check-in than a buffered round allows."""
+    CLOSING = auto()
+    """The round is being committed, and the contribution counts in the next. Ask again then."""
 
 
 class Admitted:

@@ -40,7 +40,9 @@ class OpenTask:
     def next_round(self, at: float) -> None:
         """Opens the next round after the commit of one that was closed at `at`, in seconds."""
         self.pace.committed(self.round, at)
-        self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, paused=self.round.paused)
+        # The round that a successor waits for takes nobody: a few late contributions would keep it from closing.
+        leases = None if self.held else self.round.outliving()
+        self.round = RoundMachine(self.spec.rule, self.round.number + 1, at, leases=leases, paused=self.round.paused)
         self.round.held = self.held
         self.round_key = b""
 

@@ -111,8 +111,9 @@ class Calendar:
 class Pace:
     """Decides when the devices of one task are asked back.
 
-    The rate is the number of places of a round, divided by the time that a round takes after it has leased as many as
-    its goal. The wait for devices is left out: otherwise a lack of devices would lower the rate and so prolong itself.
+    The rate is the number of leases that a round gives out, divided by the time that a round takes after it has leased
+    as many as its goal. The wait for devices is left out: otherwise a lack of devices would lower the rate and so
+    prolong itself.
 
     Devices that have contributed have a calendar of their own. They are no more than the places of rounds, so callers
     that only check in cannot fill it. Devices without an admission have another one, because most of them get an
@@ -136,7 +137,7 @@ class Pace:
     def rate(self) -> float:
         """Check-ins a second that the task asks for. A round that has not been measured counts as half a lease."""
         work = self._rule.lease / 2 if self._work is None else self._work
-        return _HEADROOM * self._rule.places / max(work, SOONEST)
+        return _HEADROOM * self._rule.leases / max(work, SOONEST)
 
     def window(self, round: RoundMachine, answer: Answer, now: float) -> Window:
         """Decides when a device that is answered now should come back.

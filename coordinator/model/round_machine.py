@@ -95,6 +95,14 @@ class RoundMachine:
         """Lists the assignments whose leases are live."""
         return [key for key, lease in self._leases.items() if lease.state == ASSIGNMENT_STATE_ASSIGNED]
 
+    def outliving(self) -> dict[bytes, Lease]:
+        """Returns the live leases that go on in the next round, as they are there: of a buffered task alone."""
+        return {
+            key: replace(lease, staleness=lease.staleness + 1)
+            for key, lease in self._leases.items()
+            if lease.state == ASSIGNMENT_STATE_ASSIGNED and lease.staleness < self._rule.most_stale
+        }
+
     @property
     def untouched(self) -> bool:
         """Nobody has a place in the round, and nobody has contributed to it."""
@@ -119,7 +127,9 @@ class RoundMachine:
             return Answer.CLOSED, effects
         if (answer := judged(self._leases.get(self._admitted.place(admission) or b""))) is not None:
             return answer, effects
-        return Answer.FULL if self.reported + self.live >= self._rule.places else Answer.ACCEPTED, effects
+        # A slow device must not keep a place from the others, so a buffered round counts places by live leases alone.
+        taken = self.live if self._rule.most_stale else self.live + self.reported
+        return Answer.FULL if taken >= self._rule.places else Answer.ACCEPTED, effects
 
     def place(self, admission: bytes) -> bytes:
         """Returns the id of the newest place that an admission has brought, which has brought one."""
@@ -163,16 +173,21 @@ class RoundMachine:
             return Answer.LATE
         if self.state == ROUND_STATE_ABANDONED:
             return Answer.STOPPED
-        return Answer.ACCEPTED if self.state == ROUND_STATE_COLLECTING else Answer.CLOSED
+        if self.state == ROUND_STATE_COLLECTING:
+            return Answer.ACCEPTED
+        if not self._rule.most_stale:
+            return Answer.CLOSED
+        return Answer.CLOSING if lease.staleness < self._rule.most_stale else Answer.STALE
 
     def report(self, assignment_id: bytes, sha256: bytes, now: float) -> tuple[Answer, list[Effect]]:
         """Handles a valid contribution that has arrived whole."""
         effects = self.tick(now)
         answer = self.judge(assignment_id, sha256, now)
         if answer is Answer.ACCEPTED:
+            staleness = self._leases[assignment_id].staleness
             self._end(assignment_id, ASSIGNMENT_STATE_REPORTED, sha256)
             self.reported += 1
-            effects = [*effects, Reported(assignment_id, sha256), *self._settle(now)]
+            effects = [*effects, Reported(assignment_id, sha256, staleness), *self._settle(now)]
         return answer, effects
 
     def fail(self, assignment_id: bytes, reason: FailureReason.ValueType, now: float) -> tuple[Answer, list[Effect]]:

@@ -7,7 +7,7 @@ from functools import partial
 from coordinator.model.closing import Rule
 from fedau2.v1.admin_pb2 import CreateTaskHeader
 from fedau2.v1.task_pb2 import ClosingRule, TaskManifest
-from fedau2.wire import contributions, fixed, manifest
+from fedau2.wire import contributions, fixed, manifest, staleness
 from fedau2.wire.contributions import Decoder, Update
 from fedau2.wire.secure import masked
 from fedau2.wire.secure.layout import Layout
@@ -66,7 +66,13 @@ class TaskSpec:
             read = partial(masked.read, layout=layout, bits=bits)
             return cls(task, closing, Rule.of(closing, hidden=True), bound, masked.largest(layout, bits), read)
         largest = contributions.largest(shared.values())
-        return cls(task, closing, Rule.of(closing), bound, largest, Decoder(shared, bound))
+        rule = Rule.of(closing, most_stale=task.plan.server.buffered.most_stale)
+        return cls(task, closing, rule, bound, largest, Decoder(shared, bound))
+
+    def weight(self, late: int) -> float:
+        """Returns what a contribution is multiplied by that is some rounds late: 1 unless rounds are buffered."""
+        server = self.manifest.plan.server
+        return staleness.weight(late, server.buffered.staleness_exponent) if server.HasField("buffered") else 1.0
 
 
 @dataclass(frozen=True, eq=False)

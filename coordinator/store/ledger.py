@@ -210,7 +210,7 @@ class Ledger:
         with self.transaction() as connection:
             transitions.write(connection, entries)
 
-    def commit(self, old: TaskRow, attempt: int, new: TaskRow, at: float) -> None:
+    def commit(self, old: TaskRow, attempt: int, new: TaskRow, at: float, most_stale: int = 0) -> None:
         """Commits a round, ends its leases, and opens the next round or finishes the task, in one transaction.
 
         Args:
@@ -218,6 +218,7 @@ class Ledger:
             attempt: the attempt that is being aggregated.
             new: `old.committed(...)`.
             at: now, in seconds.
+            most_stale: rounds for which a live lease outlives its own, while the task is open.
 
         Raises:
             LedgerError: a row was not in the state that it must be in; nothing was changed.
@@ -226,6 +227,8 @@ class Ledger:
         with self.transaction(lasting=True) as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
+            if most_stale and new.open:
+                transitions.pass_on(connection, old.task_id, old.round, most_stale)
             task_life.end_round(connection, old, at)
             stored_tasks.replace(connection, old, new, at)
             if new.open:

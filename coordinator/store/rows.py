@@ -52,7 +52,8 @@ class RoundSummary:
 class AssignmentRow:
     """An assignment as it is stored. A reported one has a hash and a location, a refused one only a hash.
 
-    The admission is the hash of the one that was spent on it; empty: none was asked for.
+    The admission is the hash of the one that was spent on it; empty: none was asked for. The staleness is the number of
+    rounds that were committed since its check-in until it came to `round`, where it ended or still is.
     """
 
     assignment_id: bytes
@@ -62,6 +63,8 @@ class AssignmentRow:
     sha256: bytes
     location: Location | None
     admission: bytes
+    round: int
+    staleness: int
 
 
 def round_row(attempt: int, state: RoundState.ValueType, opened: float) -> RoundRow:
@@ -85,6 +88,8 @@ def assignment_row(row: sa.Row[Any]) -> AssignmentRow:
     hashed = reported or row.state == ASSIGNMENT_STATE_REFUSED
     whole = (
         row.state in AssignmentState.values()
+        and isinstance(row.round, int)
+        and isinstance(row.attempt, int)
         and isinstance(row.deadline, float)
         and reported == (location is not None)
         and (is_hash(row.sha256) if hashed else row.sha256 is None)
@@ -93,7 +98,7 @@ def assignment_row(row: sa.Row[Any]) -> AssignmentRow:
     spent = getattr(row, "admission", b"")  # older ledgers have no such column
     whole = whole and (spent == b"" or is_hash(spent))
     named = (row.assignment_id, row.task_id, row.state, row.deadline, row.sha256 or b"")
-    value = AssignmentRow(*named, location, spent)
+    value = AssignmentRow(*named, location, spent, row.round, max(0, -row.attempt))
     return expect(whole, value, "assignment")
 
 

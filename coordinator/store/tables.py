@@ -148,8 +148,8 @@ assignment = Table(
     metadata,
     Column("assignment_id", LargeBinary(16), primary_key=True),
     Column("task_id", String(32), nullable=False),
-    Column("round", BigInteger, nullable=False),
-    Column("attempt", Integer, nullable=False),
+    Column("round", BigInteger, nullable=False),  # where it ended, or still is: a buffered round passes live ones on
+    Column("attempt", Integer, nullable=False),  # in which it was made; below 0: made in the round so many before
     Column("state", Integer, nullable=False),
     Column("deadline", Float, nullable=False),
     Column("sha256", _HASH),  # of the contribution: REPORTED and REFUSED only

@@ -73,6 +73,8 @@ COMMON: Mapping[str, Default] = {
     "server.adversary.noise_corrected": Default(True, _PROJECT),
     "server.clip_norm": Default(0.0, _PAPER),
     "server.clip_medians": Default(0.0, _PROJECT),
+    "server.most_stale": Default(0, _PAPER),
+    "server.staleness_exponent": Default(0.5, "FedBuff"),
     **{f"interactions.{kind}": Default(1.0, _PAPER) for kind in ("view", "like", "purchase", "rating")},
     "interactions.lowest_rating": Default(0.0, _PAPER),
     "interactions.full_rating": Default(0.0, _PAPER),

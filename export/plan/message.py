@@ -47,6 +47,7 @@ def to_message(plan: Plan) -> task_pb2.Plan:
             adversary=_optimizer(plan.server.adversary),
             clip_norm=plan.server.clip_norm,
             clip_medians=plan.server.clip_medians,
+            buffered=_buffered(plan),
         ),
         minimum_separation=plan.minimum_separation,
         parameters=plan.model.parameters(),
@@ -69,6 +70,13 @@ def interaction_weights(plan: Plan) -> task_pb2.InteractionWeights | None:
     weights = plan.interactions.model_dump()
     usual = defaults.fragment(plan.model.name)["interactions"]
     return None if weights == usual else task_pb2.InteractionWeights(**weights)
+
+
+def _buffered(plan: Plan) -> task_pb2.BufferedRounds | None:
+    server = plan.server
+    if not server.most_stale:
+        return None
+    return task_pb2.BufferedRounds(staleness_exponent=server.staleness_exponent, most_stale=server.most_stale)
 
 
 def _entries(plan: Plan) -> Sequence[Entry]:
@@ -150,6 +158,8 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
     }
     for name in ("clip_norm", "clip_medians"):
         document["server"][name] = _shortest(getattr(message.server, name))
+    if message.server.HasField("buffered"):
+        document["server"] |= _fields(message.server.buffered)
     if message.HasField("interactions"):
         document["interactions"] = _fields(message.interactions)
     return document | {"minimum_separation": message.minimum_separation}

@@ -23,6 +23,7 @@ from export.plan.types import NONE
 _LATER = (
     *("interactions", "matching", "matchings"),
     *("server.shared.noise_corrected", "server.adversary.noise_corrected", "server.clip_medians"),
+    *("server.most_stale", "server.staleness_exponent"),
 )
 """Keys that plans of runs by earlier versions do not have."""
 

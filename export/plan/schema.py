@@ -34,6 +34,7 @@ from export.plan.types import (
     setting,
     unit_of,
 )
+from fedau2.wire import staleness
 from fedau2.wire.plans import MAX_STEPS
 
 
@@ -164,6 +165,14 @@ class Server(Section):
     )
     clip_medians: Scale = setting(
         "The server also scales it down to this many running medians of contributions' norms; 0 never.", "medians"
+    )
+    most_stale: Annotated[Whole, Field(ge=0, le=staleness.MOST)] = setting(
+        "A contribution still counts if at most this many rounds were committed since its check-in; 0: in its own "
+        "round alone.",
+        "rounds",
+    )
+    staleness_exponent: Annotated[Number, Field(ge=0, le=staleness.MOST_EXPONENT)] = setting(
+        "A contribution that is s rounds late is multiplied by (1 + s) to minus this."
     )
 
 

@@ -102,6 +102,15 @@ class EngineSettings(Section):
     late: Annotated[Number, Field(ge=0, lt=1)] = setting(
         "Share of the clients that join after half of the rounds.", default=0.0
     )
+    buffer: _Seed = setting(
+        "With the plan's server.most_stale: contributions that close a round, while a cohort of devices is on its way; "
+        "0 closes rounds with whole cohorts.",
+        "contributions",
+        default=0,
+    )
+    slow: Annotated[Number, Field(ge=0, lt=1)] = setting(
+        "With engine.buffer: share of the clients that take ten times as long as the others.", default=0.0
+    )
     seed: _Seed = setting("Seed of everything that is drawn.", default=0)
     checkpoints: Literal["float32", "float16", "int8"] = setting(
         "Encoding in which clients get checkpoints; the server's step is on exact ones.", default="float32"
@@ -158,6 +167,10 @@ class EngineSettings(Section):
             raise ValueError(f"executor {self.executor} is for cohorts in batches: set engine.name to batched")
         if self.address != "local" and self.executor != "ray":
             raise ValueError("address is of a Ray cluster: set engine.executor to ray")
+        if self.buffer and self.name != "fleet":
+            raise ValueError("buffer is for a fleet's rounds: set engine.name to fleet")
+        if self.slow and not self.buffer:
+            raise ValueError("slow has no effect without buffer, since each round waits for its whole cohort: set both")
         if self.transport != "inproc" and self.name != "fleet":
             raise ValueError(f"transport {self.transport} is for a fleet: set engine.name to fleet")
         if self.trainer != "torch" and self.name != "fleet":

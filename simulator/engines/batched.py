@@ -18,7 +18,7 @@ from fedau2.wire.contributions import Rows, Update, encode
 from fedau2.wire.secure import packing
 from simulator.engines import on_sums
 from simulator.engines.chunks import Job, Round, Sums
-from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
+from simulator.engines.engine import RoundReport, Traffic, require_any_cohort, require_own_rounds
 from simulator.engines.executors.contract import Start
 from simulator.engines.executors.threads import Threads
 from simulator.engines.kernels import KernelName
@@ -77,7 +77,8 @@ class BatchedEngine:
         checkpoint: the newest one, as clients get it.
 
     Raises:
-        ConfigError: the plan keeps a client's contributions several rounds apart, or the kernel cannot be used.
+        ConfigError: the plan keeps a client's contributions several rounds apart or has buffered rounds, or the kernel
+            cannot be used.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class BatchedEngine:
         renewal: Renewal | None = None,
     ) -> None:
         require_any_cohort(task.plan)
+        require_own_rounds(task.plan)
         self._job = Job(task, kernel)
         self._executor = start(self._job, population, workers)
         self._noise, self._renewal = noise or Noise(0), renewal

@@ -73,6 +73,19 @@ def require_any_cohort(plan: Plan) -> None:
         )
 
 
+def require_own_rounds(plan: Plan) -> None:
+    """Checks that a plan counts each contribution in the round in which it began.
+
+    Raises:
+        ConfigError: it has buffered rounds.
+    """
+    if plan.server.HasField("buffered"):
+        raise ConfigError(
+            "the batched engine trains whole cohorts, and the plan has buffered rounds: set engine.name to fleet and "
+            "engine.buffer, or server.most_stale to 0"
+        )
+
+
 class Resumable(Protocol):
     """The shared state of an engine, from which an interrupted run resumes."""
 

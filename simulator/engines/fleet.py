@@ -1,11 +1,10 @@
 """The fleet engine: each client is an SDK instance, and their sessions run concurrently against a real coordinator."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from client_sdk.errors import TransportError
@@ -24,12 +23,12 @@ from simulator.engines.connections import Connection
 from simulator.engines.engine import RoundReport, Traffic, require_any_cohort
 from simulator.engines.membership import Members
 from simulator.engines.recording_engine import RecordingEngine
+from simulator.engines.task_creation import POPULATION, closing, requests
 from simulator.errors import FleetError
 from simulator.population.client_store import BlobCache, ClientStore
 from simulator.population.population import Members as Cohort
 from simulator.population.population import Population
 
-POPULATION = "simulation"
 VERSION = "simulator"
 _ATTEMPTS = 600
 """Attempts of a session or call while the coordinator does not answer or its round is full: about a minute."""
@@ -81,8 +80,10 @@ class FleetEngine:
         rounds: int,
         trainer: Engine | None = None,
         members: Members | None = None,
-    ) -> "FleetEngine":
-        """Connects and creates the task, whose rounds close when the whole cohort has contributed.
+        rule: ClosingRule | None = None,
+        **own: Any,  # noqa: ANN401
+    ) -> Self:
+        """Connects and creates the task.
 
         Args:
             connect: opens the connection to the coordinator.
@@ -92,15 +93,17 @@ class FleetEngine:
             rounds: rounds of the task.
             trainer: the SDK engine that trains on each device; PyTorch by default.
             members: enrols the devices for secure sums; None: the task is plain.
+            rule: closes rounds; by default they close when the whole cohort has contributed.
+            own: further attributes, of a subclass.
 
         Raises:
             ConfigError: the plan keeps a client's contributions several rounds apart.
         """
         require_any_cohort(bundle.manifest.plan)
         runner = asyncio.Runner()
-        fleet = cls(runner.run(connect()), population, runner, trainer or TorchEngine(), members)
+        fleet = cls(runner.run(connect()), population, runner, trainer or TorchEngine(), members, **own)
         try:
-            runner.run(fleet._create(bundle, cohort, rounds))
+            runner.run(fleet._create(bundle, rule or closing(cohort, cohort), rounds))
         except BaseException:
             fleet.close()
             raise
@@ -148,8 +151,8 @@ class FleetEngine:
         self.runner.run(self.connection.close())
         self.runner.close()
 
-    async def _create(self, bundle: Bundle, cohort: int, rounds: int) -> None:
-        creation = self.connection.admin.send(admin_pb2.CreateTaskRequest, _creation(bundle, cohort, rounds))
+    async def _create(self, bundle: Bundle, rule: ClosingRule, rounds: int) -> None:
+        creation = self.connection.admin.send(admin_pb2.CreateTaskRequest, requests(bundle, rule, rounds))
         task = await _task(creation)
         self._progress.task_id = task.task_id
         await self._load(task)
@@ -197,10 +200,13 @@ class FleetEngine:
 
     async def _committed(self) -> admin_pb2.Task:
         self._progress.round += 1
-        request = admin_pb2.GetTaskRequest(task_id=self._progress.task_id)
-        while (task := await _retry(lambda: _task(self.connection.admin.call(request)))).round < self._progress.round:
+        while (task := await self._now()).round < self._progress.round:
             await asyncio.sleep(0.002)
         return task
+
+    async def _now(self) -> admin_pb2.Task:
+        request = admin_pb2.GetTaskRequest(task_id=self._progress.task_id)
+        return await _retry(lambda: _task(self.connection.admin.call(request)))
 
     async def _load(self, task: admin_pb2.Task) -> None:
         self._progress.checkpoint = blobs.unpack(await _retry(lambda: self._fetch(task.checkpoint)))
@@ -245,20 +251,3 @@ class _Progress:
     task_id: str = ""
     round: int = 0
     checkpoint: blobs.Tensors = field(default_factory=dict)
-
-
-def _creation(bundle: Bundle, cohort: int, rounds: int) -> Iterator[admin_pb2.CreateTaskRequest]:
-    closing = ClosingRule(
-        goal=cohort,
-        minimum=cohort,
-        maximum=cohort,
-        over_selection=1,  # a place for a device that lost the answer to its check-in
-        deadline=Duration(seconds=86400),
-        lease=Duration(seconds=3600),
-    )
-    manifest = bundle.manifest.SerializeToString(deterministic=True)
-    header = admin_pb2.CreateTaskHeader(population=POPULATION, manifest=manifest, rounds=rounds, closing=closing)
-    yield admin_pb2.CreateTaskRequest(header=header)
-    for data in bundle.blobs.values():
-        for chunk in blobs.chunks(data):
-            yield admin_pb2.CreateTaskRequest(blob=admin_pb2.BlobPart(sha256=blobs.sha256(data), data=chunk))

@@ -9,7 +9,7 @@ from fedau2.wire import manifest
 from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError
-from simulator.experiment import assembly, own_names, resume
+from simulator.experiment import assembly, buffered, own_names, resume
 from simulator.population import columns
 from simulator.unlearning import erasure, moments
 from simulator.unlearning.baselines import Apm, Noise, encoder
@@ -32,7 +32,7 @@ def check(config: Config, dataset: Dataset) -> None:
     attributes = assembly.attackable(config.data.attributes, dataset)
     known = assembly.known(attributes, config.data.unknown, config.engine.seed)
     assembly.plan_of(config.plan, known)
-    assembly.cohort_size(config.engine, len(dataset.users))
+    buffered.expect(config.engine, config.plan, assembly.cohort_size(config.engine, len(dataset.users)))
     task, after = _task(config.plan.model, dataset), config.after_training
     if after.erasure != "none":
         erasure.expect_erasable(task, moments.joint(known.values()), after.erasure)

@@ -10,11 +10,13 @@ from client_sdk import engines
 from export import sums
 from export.bundle import Bundle
 from simulator.config.sections import EngineSettings
+from simulator.engines.asynchronous import AsynchronousFleet
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.membership import Members
 from simulator.engines.unmasker_process import UnmaskerProcess
+from simulator.experiment import buffered
 from simulator.population.population import Population
 
 
@@ -41,7 +43,11 @@ def opened(
         start = InProcessConnection.open if settings.transport == "inproc" else _start
         connect = partial(start, state / "state", audit, unmasker)
         trainer = engines.make(settings.trainer)
-        fleet = FleetEngine.start(connect, bundle, population, cohort, settings.rounds, trainer, members)
+        given = connect, bundle, population, cohort, settings.rounds, trainer, members
+        if settings.buffer:
+            fleet: FleetEngine = AsynchronousFleet.start(*given, **buffered.fleet(settings, len(population), cohort))
+        else:
+            fleet = FleetEngine.start(*given)
         stack.callback(fleet.close)
         yield fleet
 

@@ -141,8 +141,8 @@ class _NoisyMean:
         self._total, self._noise, self._round = total, noise, round_number
         self._clients: dict[str, int] = {}
 
-    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None) -> None:
-        self._total.add(contribution, largest=largest)
+    def add(self, contribution: Mapping[str, Update], *, largest: float | None = None, factor: float = 1.0) -> None:
+        self._total.add(contribution, largest=largest, factor=factor)
         for name in contribution:
             self._clients[name] = self._clients.get(name, 0) + 1
 

@@ -20,7 +20,7 @@ from fedau2.v1 import admin_pb2, admin_pb2_grpc, device_pb2, device_pb2_grpc, ta
 from fedau2.v1.device_pb2 import CheckInRequest, UploadContributionRequest, UploadHeader, UploadPartRequest
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule, Optimizer, RetryWindow, TaskManifest
 from fedau2.v1.tensors_pb2 import Initializer, TensorSpec
-from fedau2.wire import blobs, contributions, item_axes, manifest, succession
+from fedau2.wire import blobs, contributions, item_axes, manifest, staleness, succession
 from fedau2.wire.contributions import Rows
 from fedau2.wire.status import RETRY_METADATA, Status, StatusError
 from tests.coordinator.object_stores import objects_url, s3_server, s3_url, s3_way
@@ -146,6 +146,14 @@ def make_bundle(optimizer=ADAM, clip_norm=0, **options):
         checkpoint=blobs.resource(checkpoint),
     )
     return Bundle(task, {blobs.sha256(data): data for data in (catalogue, checkpoint)}, **options)
+
+
+def make_buffered(bundle, most_stale=2, exponent=0.5):
+    """Lets a bundle's rounds count late contributions."""
+    server, task = bundle.manifest.plan.server, bundle.manifest
+    server.buffered.CopyFrom(task_pb2.BufferedRounds(staleness_exponent=exponent, most_stale=most_stale))
+    task.required_features.append(staleness.FEATURE)
+    return bundle
 
 
 def make_updates(seed=0, knows_attribute=True):

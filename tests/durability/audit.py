@@ -41,6 +41,12 @@ class Report:
     round: int
     assignment_id: bytes
     sha256: bytes
+    attempt: int
+
+    @property
+    def staleness(self):
+        """Rounds that were committed since its check-in."""
+        return max(0, -self.attempt)
 
 
 class Books:
@@ -62,7 +68,7 @@ class Books:
 
     def reports(self):
         """What counts, in every round."""
-        query = "SELECT round, assignment_id, sha256 FROM assignment WHERE state = ?"
+        query = "SELECT round, assignment_id, sha256, attempt FROM assignment WHERE state = ?"
         return [Report(*row) for row in self.rows(query, _REPORTED)]
 
     def checkpoints(self):
@@ -99,13 +105,13 @@ class Books:
         """
         counted = defaultdict(list)
         for report in self.reports():
-            counted[report.round].append(sent(report.sha256))
+            counted[report.round].append((sent(report.sha256), _weight(task, report.staleness)))
         decode = contributions.Decoder(manifest.shared(task), fixed.bound(1))
         checkpoint, state = blobs.unpack(first), {}
         for number, digest in enumerate(self.checkpoints()):
             total = aggregators.of(task, state=state)
-            for data in counted[number]:
-                total.add(decode(data))
+            for data, weight in counted[number]:
+                total.add(decode(data), factor=weight)
             checkpoint, state = server_step(task, checkpoint, state, total.mean())
             state |= total.remembered()
             assert blobs.sha256(blobs.pack(checkpoint)) == digest, f"round {number} is not the sum of what it counts"
@@ -146,6 +152,12 @@ class Books:
         counted = {key.hex(): at for key, at in self.rows(query, _REPORTED)}
         sent = {line["assignment"]: line["at"] for line in journal if line["event"] == "sent"}  # the last time
         return sum(sent[assignment] > at for assignment, at in counted.items())
+
+
+def _weight(task, staleness):
+    """What a contribution is multiplied by, in 65,536ths."""
+    exponent = task.plan.server.buffered.staleness_exponent
+    return max(1, round(65536 / (1 + staleness) ** exponent)) / 65536 if staleness else 1.0
 
 
 @contextmanager

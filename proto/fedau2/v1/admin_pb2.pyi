@@ -636,10 +636,31 @@ class ContributionNorms(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class StalenessEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SHARED_FIELD_NUMBER: _builtins.int
     ADVERSARY_FIELD_NUMBER: _builtins.int
     CLIPPED_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    STALENESS_FIELD_NUMBER: _builtins.int
     model: _builtins.float
     """L2 norm of the committed model, over the recommender's shared tensors; 0: not known, as for older rounds."""
     @_builtins.property
@@ -654,6 +675,12 @@ class ContributionNorms(_message.Message):
     def clipped(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Secure sums without noise have this in place of norms: contributions that were scaled down to a clip, by tensor."""
 
+    @_builtins.property
+    def staleness(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
+        """Buffered rounds only: number of contributions by staleness, which is the number of rounds that were committed from
+        the check-in to the upload.
+        """
+
     def __init__(
         self,
         *,
@@ -661,10 +688,11 @@ class ContributionNorms(_message.Message):
         adversary: Global___NormStatistics | None = ...,
         clipped: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         model: _builtins.float = ...,
+        staleness: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clipped", b"clipped", "model", b"model", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clipped", b"clipped", "model", b"model", "shared", b"shared", "staleness", b"staleness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

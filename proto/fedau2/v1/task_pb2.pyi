@@ -552,6 +552,7 @@ class ServerStep(_message.Message):
     ADVERSARY_FIELD_NUMBER: _builtins.int
     CLIP_NORM_FIELD_NUMBER: _builtins.int
     CLIP_MEDIANS_FIELD_NUMBER: _builtins.int
+    BUFFERED_FIELD_NUMBER: _builtins.int
     clip_norm: _builtins.float
     """L2 norm, over all its tensors together, to which a longer contribution is scaled down before it is added; 0: never."""
     clip_medians: _builtins.float
@@ -564,6 +565,12 @@ class ServerStep(_message.Message):
     def adversary(self) -> Global___Optimizer:
         """Needed if the plan has adversaries."""
 
+    @_builtins.property
+    def buffered(self) -> Global___BufferedRounds:
+        """Present: rounds are buffered, and the manifest requires the feature "buffered-rounds". Absent: a round counts its own
+        contributions alone, each in full.
+        """
+
     def __init__(
         self,
         *,
@@ -571,14 +578,43 @@ class ServerStep(_message.Message):
         adversary: Global___Optimizer | None = ...,
         clip_norm: _builtins.float = ...,
         clip_medians: _builtins.float = ...,
+        buffered: Global___BufferedRounds | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "shared", b"shared"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "buffered", b"buffered", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "clip_medians", b"clip_medians", "clip_norm", b"clip_norm", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "buffered", b"buffered", "clip_medians", b"clip_medians", "clip_norm", b"clip_norm", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServerStep: _TypeAlias = ServerStep  # noqa: Y015
+
+@_typing.final
+class BufferedRounds(_message.Message):
+    """Rounds that count late contributions too, with less weight (FedBuff, arXiv 2106.06639). The staleness of a contribution
+    is the number of rounds that were committed from its check-in to its upload. Set by the bundle's builder.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STALENESS_EXPONENT_FIELD_NUMBER: _builtins.int
+    MOST_STALE_FIELD_NUMBER: _builtins.int
+    staleness_exponent: _builtins.float
+    """Contributions are multiplied by (1 + staleness)^-staleness_exponent; from 0 to 10."""
+    most_stale: _builtins.int
+    """The largest staleness that counts, from 1 to 100. A place ends with the round in which it has reached this."""
+    def __init__(
+        self,
+        *,
+        staleness_exponent: _builtins.float = ...,
+        most_stale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["most_stale", b"most_stale", "staleness_exponent", b"staleness_exponent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BufferedRounds: _TypeAlias = BufferedRounds  # noqa: Y015
 
 @_typing.final
 class InteractionWeights(_message.Message):

@@ -310,4 +310,4 @@ def test_every_refusal_has_its_place_in_the_tree_and_a_status():
             assert kind.code.name in line
             found.append(kind)
             queue.append(kind)
-    assert len(found) == 21
+    assert len(found) == 22

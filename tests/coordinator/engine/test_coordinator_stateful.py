@@ -99,8 +99,9 @@ class Machine(RuleBasedStateMachine):
         over_selection=st.sampled_from([0.0, 0.5, 1.0]),
         deadline=st.integers(5, 30),
         lease=st.integers(3, 30),
+        most_stale=st.sampled_from([0, 0, 1, 2]),
     )
-    def begin(self, goal, short, over_selection, deadline, lease):
+    def begin(self, goal, short, over_selection, deadline, lease, most_stale):
         self.resources = ExitStack()
         self.root = Path(self.resources.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
         self.folder = self.root / "0"
@@ -114,7 +115,9 @@ class Machine(RuleBasedStateMachine):
         self.latest = self.clock.now
         self.bundle = tools.make_bundle(rounds=ROUNDS, closing=tools.closing(
             goal, max(1, goal - short), None, over_selection, deadline, lease))  # fmt: skip
-        self.rule = Rule.of(self.bundle.closing)
+        if most_stale:
+            tools.make_buffered(self.bundle, most_stale)
+        self.rule = Rule.of(self.bundle.closing, most_stale=most_stale)
         self.places, self.contributions, self.round = [], {}, 0
         self.coordinator = self.runner.run(Coordinator.open(self.folder, self.clock))
         self.task_id = self.runner.run(self.lab.create(self.bundle))
@@ -239,7 +242,8 @@ class Machine(RuleBasedStateMachine):
         else:
             assert answer is not Status.NOT_FOUND
             assert answer is not Status.DEADLINE_EXCEEDED or place.deadline <= self.latest
-            assert answer is not Status.ABORTED or place.assignment.round < self.task().round
+            task, oldest = self.task(), place.assignment.round + self.rule.most_stale
+            assert answer is not Status.ABORTED or oldest < task.round or task.round == ROUNDS
 
     @rule(back=st.integers(0, 6), seed=SEED, way=st.integers(0, 5))
     def upload_spoiled(self, back, seed, way):
@@ -295,6 +299,14 @@ class Machine(RuleBasedStateMachine):
             ledger.check_histories()
             ledger.check_checkpoints(self.bundle.manifest, first, self.contributions.__getitem__)
             assert len(ledger.checkpoints()) == task.round
+            self.check_staleness(ledger.reports())
+
+    def check_staleness(self, reports):
+        """A contribution is as stale as rounds were committed since its check-in, and never too stale."""
+        began = {place.assignment.assignment_id: place.assignment.round for place in self.places}
+        for report in reports:
+            assert 0 <= report.staleness <= self.rule.most_stale
+            assert report.assignment_id not in began or report.round - began[report.assignment_id] == report.staleness
 
     def check_reports(self, counted):
         """Nothing acknowledged is lost, and nothing counts that was not sent."""
@@ -309,7 +321,8 @@ class Machine(RuleBasedStateMachine):
         task = self.task()
         assert task.round >= self.round
         self.round = task.round
-        assert task.reported + task.live_leases <= self.rule.places
+        buffered = self.rule.most_stale > 0
+        assert task.live_leases + (0 if buffered else task.reported) <= self.rule.places
         segments = {path.stem for path in (self.folder / "log").iterdir()}
         assert segments <= {f"{self.task_id}-{task.round}"}
 
