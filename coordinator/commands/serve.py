@@ -170,6 +170,7 @@ async def _open_on(
         unmasker=unmasker,
         evidence=settings.evidence(),
         limits=settings.limits,
+        identity_calls=settings.identity_calls,
     )
 
 
