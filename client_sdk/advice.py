@@ -18,6 +18,7 @@ ADVICE = {
     "missing_graph": "Wait for a task that brings a training graph, or open the client with an engine that needs none.",
     "forbidden_graph": "Report it to the publisher of the task. Nothing of the graph was run.",
     "untrusted_task": "Check the list of publishers. If it is right, somebody else made the task: tell the operator.",
+    "release": "Set the device's clock if it is wrong. Else tell the operator: the bundle is old, or for others.",
     "plain_task": "Wait for a task whose secure sums are as the app requires. If none comes, ask the operator.",
     "resource_limit": "Wait for a smaller task, or open the client with an engine that has higher limits.",
     "damaged_task": "Sync again later. If it happens again, tell the operator.",

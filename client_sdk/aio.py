@@ -59,6 +59,7 @@ class Options(TypedDict, total=False):
     unmaskers: Iterable[Unmasker]
     enrolment: "tuple[str, Evidence] | None"
     require_secure_sums: bool | SumFloors
+    require_release: bool
     max_model_age: timedelta | None
     personal_steps: int | None
     admission: "Evidence"

@@ -93,6 +93,7 @@ class FedClient(Recording, Recommending, Enrolling):
         unmaskers: Iterable[Unmasker] = (),
         enrolment: "tuple[str, Evidence] | None" = None,
         require_secure_sums: bool | SumFloors = False,
+        require_release: bool = False,
         max_model_age: timedelta | None = MODEL_AGE,
         personal_steps: int | None = STEPS,
         admission: "Evidence" = b"",
@@ -119,6 +120,8 @@ class FedClient(Recording, Recommending, Enrolling):
                 certificates at half of their life. None: only `enrol` does.
             require_secure_sums: contributes to no task without secure sums; with `SumFloors` to none with weaker ones.
                 It needs publishers and unmaskers.
+            require_release: runs no task that was signed without a release, not even before it has seen one. It needs
+                publishers.
             max_model_age: age from which a sync fetches a newer model although the round has no place for this device,
                 as most rounds have none. It costs a checkpoint each time. None: only a device without a model does.
             personal_steps: steps that the client takes by itself after a new model or a tenth more records, at the end
@@ -130,6 +133,7 @@ class FedClient(Recording, Recommending, Enrolling):
         Raises:
             UsageError: an argument has a wrong type or value.
             UntrustedTaskError: the starter is not signed by one of the publishers.
+            ReleaseError: the starter was signed for another population, or its time is over.
             MissingFeatureError: the starter requires a feature that this SDK does not have.
             MissingPackageError: there are publishers, or a key, and the package that they need is not installed.
             StoreLockedError: another client has opened the folder.
@@ -148,11 +152,12 @@ class FedClient(Recording, Recommending, Enrolling):
         engines.check(engine)
         known = identities.known(unmaskers)
         itself = identities.by_itself(enrolment, known)
-        trust = Trust(publishers, [unmasker.identity for unmasker in known], require_secure_sums)
+        trust = Trust(publishers, [unmasker.identity for unmasker in known], require_secure_sums, require_release)
         oldest = arguments.duration("max_model_age", max_model_age)
         personal = None if personal_steps is None else arguments.number("personal_steps", personal_steps)
         most = arguments.number("max_interactions", max_interactions)
         store = SqliteStore(folder, most, encryption.of(key))
+        trust = trust.of(population, store.releases)
         try:
             if bundle is not None:
                 adopt_starter(store, bundle, trust)

@@ -19,6 +19,7 @@ Each has a `code`, `advice` and `retry`, see `FedError`. docs/codes.md lists the
       * MissingGraphError: it brings no training graph
       * ForbiddenGraphError: a graph holds something that no graph may hold
     - UntrustedTaskError: the task is not signed by a publisher that the app trusts
+      * ReleaseError: its publisher signed it for another population, or a newer one has followed it, or it has ended
       * PlainTaskError: it has no secure sums, which the app requires, or weaker ones
     - ResourceLimitError: the task would take more memory, time or bytes than it may
     - DamagedTaskError: the coordinator sent bytes that do not match their hash
@@ -158,6 +159,10 @@ class ForbiddenGraphError(UnsupportedTaskError):
 
 class UntrustedTaskError(TaskError):
     """The task is not signed by a publisher that the app trusts; nothing of it was run or kept."""
+
+
+class ReleaseError(UntrustedTaskError):
+    """The publisher signed it for another population or another time, or a newer one has followed; nothing was run."""
 
 
 class PlainTaskError(UntrustedTaskError):

@@ -12,6 +12,7 @@ from typing import Any
 
 from export import commands
 from export.errors import ExportError
+from export.releases import DAYS
 from fedau2 import __version__, plugins, programs
 from fedau2.parser import Parser
 from fedau2.plugins import PluginError
@@ -108,6 +109,7 @@ def _parser() -> Parser:
         help="with --sums: public key (PEM) of the unmasker that may open sums",
     )
     build.add_argument("--key", type=Path, metavar="FILE", help="sign the bundle with this private key of a publisher")
+    _add_terms(build)
     build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the bundle; it must be new or empty"
     )
@@ -142,4 +144,26 @@ def _add_signing(actions: "argparse._SubParsersAction[Parser]") -> None:
     sign = actions.add_parser("sign", help="sign a bundle")
     sign.add_argument("folder", type=Path, metavar="DIR", help="the bundle's folder")
     sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="the publisher's private key")
+    _add_terms(sign)
     sign.set_defaults(run=commands.sign)
+
+
+def _add_terms(parser: Parser) -> None:
+    parser.add_argument(
+        "--population",
+        metavar="NAME",
+        help="population whose devices may run the signed bundle (default: the one that it was signed for before)",
+    )
+    parser.add_argument(
+        "--sequence",
+        type=int,
+        metavar="N",
+        help="number by which devices know that a signed bundle is older than another (default: seconds since 1970)",
+    )
+    parser.add_argument(
+        "--days",
+        type=int,
+        default=DAYS,
+        metavar="N",
+        help="days for which devices take the signed bundle; 0: for ever (default: %(default)s)",
+    )

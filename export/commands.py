@@ -6,6 +6,7 @@ PyTorch, ONNX and YAML are imported by the commands that need them.
 import argparse
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import MessageToDict
@@ -29,6 +30,8 @@ def bundle(arguments: argparse.Namespace) -> Lines:
     from export import signing, sums, unmaskers
 
     if arguments.key:
+        if not arguments.population:
+            arguments.refuse("--key needs --population: a bundle is signed for the devices of one population")
         signing.private_key(arguments.key)  # its errors come before a bundle is built, and so do those of the next two
     policy = sums.read(arguments.sums) if arguments.sums else None
     opened_by = [unmaskers.read(arguments.unmasker)] if arguments.unmasker else []
@@ -38,8 +41,7 @@ def bundle(arguments: argparse.Namespace) -> Lines:
         lines += said
     bundles.write(built, arguments.out)
     if arguments.key:
-        signing.sign(arguments.out, arguments.key)
-        lines.append(f"signed with {arguments.key}")
+        lines.append(f"signed with {arguments.key} {_signed(arguments.out, arguments)}")
     task, size = built.manifest, sum(map(len, built.blobs.values()))
     attributes = list(dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries))
     yield (
@@ -154,8 +156,12 @@ def keygen(arguments: argparse.Namespace) -> Lines:
 
 def sign(arguments: argparse.Namespace) -> Lines:
     """Signs a bundle."""
-    from export import signing
-
-    signing.sign(arguments.folder, arguments.key)
-    yield f"{arguments.folder}: signed"
+    yield f"{arguments.folder}: signed {_signed(arguments.folder, arguments)}"
     return {"folder": str(arguments.folder)}
+
+
+def _signed(folder: Path, arguments: argparse.Namespace) -> str:
+    from export import describe, signing
+
+    terms = {"population": arguments.population, "sequence": arguments.sequence, "days": arguments.days}
+    return describe.release(signing.sign(folder, arguments.key, **terms))

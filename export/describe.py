@@ -8,9 +8,9 @@ from export.errors import VerificationError
 from export.plan import planfile
 from export.plan.message import to_document
 from fedau2.v1.secure_pb2 import SecureSums
-from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.task_pb2 import Release, TaskManifest
 from fedau2.v1.tensors_pb2 import Distribution, TensorKind, TensorScope, TensorSpec
-from fedau2.wire import blobs, contributions, manifest
+from fedau2.wire import blobs, contributions, manifest, releases
 from fedau2.wire.errors import BlobError
 
 
@@ -30,6 +30,7 @@ def describe(bundle: Bundle) -> str:
         *([f"requires {', '.join(task.required_features)}"] if task.required_features else []),
         *([_sums(task.secure_sums)] if task.HasField("secure_sums") else []),
         f"signed   {'a signature is there, not checked' if task.signature else 'no'}",
+        *([f"release  {release(task.release)}"] if task.HasField("release") else []),
         *([f"goes on  from round {task.first_round} of {len(task.ancestors)} ancestors"] if task.ancestors else []),
         f"items    {task.items}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}",
         "",
@@ -42,6 +43,11 @@ def describe(bundle: Bundle) -> str:
         "plan, as a plan file",
     ]
     return "\n".join([*map(_printable, lines), plan_yaml(task)])
+
+
+def release(signed: Release) -> str:
+    """Says for whom, in which order and how long a bundle is to be used."""
+    return f"for {signed.population!r}, sequence number {signed.sequence}, {releases.end(signed)}"
 
 
 def _sums(policy: SecureSums) -> str:

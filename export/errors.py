@@ -9,6 +9,7 @@
     - NotABundleError: the folder holds no bundle
     - TargetError: a bundle cannot be written to the folder
     - DamagedBundleError: a blob is missing or does not match its hash, or the manifest cannot be run
+  + ReleaseError: a bundle cannot be signed for this population, sequence number or time
   + KeyFileError: a file holds no key of the kind that is needed
   + VerificationError: the bundle is whole, but its parts contradict each other or PyTorch, or it is not signed
 """
@@ -48,6 +49,10 @@ class TargetError(BundleError):
 
 class DamagedBundleError(BundleError):
     """A blob is missing or does not match its hash, or the manifest is malformed or of another version."""
+
+
+class ReleaseError(ExportError):
+    """A bundle cannot be signed for this population, sequence number or time."""
 
 
 class KeyFileError(ExportError):

@@ -17,8 +17,9 @@ from client_sdk.errors import UntrustedTaskError, UsageError
 from client_sdk.protocol.trust import Trust
 from export import bundle as bundles
 from export.errors import KeyFileError, TargetError, VerificationError
+from export.releases import DAYS, Terms
 from fedau2 import files
-from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.task_pb2 import Release, TaskManifest
 from fedau2.wire import bundles as folders
 from fedau2.wire import signatures
 
@@ -48,10 +49,23 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
         raise TargetError(f"{path} cannot be written: {error}") from error
 
 
-def sign(folder: Path, private: Path) -> None:
-    """Signs the bundle in a folder after checking its blobs. An existing signature is replaced.
+def sign(
+    folder: Path, private: Path, *, population: str | None = None, sequence: int | None = None, days: int = DAYS
+) -> Release:
+    """Signs the bundle in a folder after checking its blobs. An existing signature is replaced, with its release.
+
+    Args:
+        folder: of the bundle.
+        private: file of the publisher's private key.
+        population: see `Terms`, as the next two.
+        sequence: sequence number.
+        days: days for which the bundle may be used.
+
+    Returns:
+        The release that was signed with it.
 
     Raises:
+        ReleaseError: it cannot be signed on these terms.
         BundleError: the bundle cannot be read or written, or is not complete.
         KeyFileError: the file holds no private Ed25519 key.
     """
@@ -59,6 +73,7 @@ def sign(folder: Path, private: Path) -> None:
     task = TaskManifest()
     task.CopyFrom(bundles.read(folder).manifest)
     task.ClearField("signature")
+    task.release.CopyFrom(Terms(population, sequence, days).release(task))
     body = task.SerializeToString(deterministic=True)
     signed = signatures.attach(body, key.sign(signatures.message(body)))
     target = folder / folders.MANIFEST
@@ -66,6 +81,7 @@ def sign(folder: Path, private: Path) -> None:
         files.write(target, signed)
     except OSError as error:
         raise TargetError(f"{target} cannot be written: {error}") from error
+    return task.release
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:

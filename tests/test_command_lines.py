@@ -111,7 +111,7 @@ def test_a_bundle_is_built_shown_signed_and_verified_in_json(tmp_path, capsys):
     built = printed("bundle", "--items", items, "--plan", plan, "--seed", 1, "--out", bundle)
     assert (built["model"], built["items"], built["signed"]) == ("fedncf", 9, False)
     assert printed("keygen", key) == {"private": f"{key}.key", "public": f"{key}.pub"}
-    assert printed("sign", bundle, "--key", f"{key}.key") == {"folder": str(bundle)}
+    assert printed("sign", bundle, "--key", f"{key}.key", "--population", "films") == {"folder": str(bundle)}
     shown = printed("inspect", bundle)["manifest"]
     assert (shown["model"], int(shown["items"]), len(shown["signature"]) > 9) == ("fedncf", 9, True)
     checks = printed("verify", bundle, "--key", f"{key}.pub")["checks"]

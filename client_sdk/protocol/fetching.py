@@ -48,6 +48,7 @@ class Fetcher:
 
         Raises:
             UntrustedTaskError: the task is not signed as it should be.
+            ReleaseError: it was signed for other devices or another time, or a newer one has followed it.
             MissingFeatureError: it requires a feature that this SDK does not have.
             DamagedTaskError, UnsupportedTaskError: the manifest cannot be used.
         """
@@ -86,8 +87,8 @@ class Fetcher:
         return Fetched(tensors, step, carried)
 
     def _check_manifest(self, data: bytes) -> None:
-        self._trust.check(data)
-        _parse(data)
+        publisher = self._trust.check(data)
+        self._trust.expect_release(_parse(data), publisher)
 
     def _blob(
         self, resource: Resource, check: Callable[[bytes], object] = lambda data: None

@@ -4,6 +4,7 @@ A manifest names its catalogue, its graphs and its initial checkpoint by hash, s
 """
 
 from collections.abc import Iterable
+from copy import copy
 from typing import TYPE_CHECKING
 
 from client_sdk.errors import (
@@ -15,6 +16,7 @@ from client_sdk.errors import (
     UsageError,
 )
 from client_sdk.protocol.floors import SumFloors
+from client_sdk.protocol.releases import Memory, Releases
 from client_sdk.protocol.values import Staged
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import signatures
@@ -32,9 +34,10 @@ class Trust:
         keys: Ed25519 public keys as `fedau2-export keygen` writes them (PEM); a signature by any of them is enough.
         unmaskers: identity keys of the unmaskers that are trusted, of 32 bytes each.
         require_secure_sums: no other task is contributed to. Floors say how much its sums must keep secret.
+        require_release: no bundle that was signed without a release is run.
 
     Raises:
-        UsageError: a key is not such a key, or the list is empty; or secure sums are required of nobody in particular.
+        UsageError: a key is not such a key, or the list is empty; or secure sums or releases are required of nobody.
         MissingPackageError: there are keys, and `cryptography` is not installed.
 
     Attributes:
@@ -47,6 +50,7 @@ class Trust:
         keys: Iterable[bytes] | None = None,
         unmaskers: Iterable[bytes] = (),
         require_secure_sums: bool | SumFloors = False,
+        require_release: bool = False,
     ) -> None:
         if keys is not None and not isinstance(keys, Iterable):
             raise UsageError(f"publishers must be a list of public keys, not {type(keys).__name__}")
@@ -57,26 +61,59 @@ class Trust:
         self._floors = SumFloors() if require_secure_sums is True else require_secure_sums or None
         if require_secure_sums and not (self._keys and self.unmaskers):
             raise UsageError("require_secure_sums needs publishers and unmaskers: the coordinator must choose neither")
+        self._require_release = require_release
+        self._releases: Releases | None = None
+        if require_release and not self._keys:
+            raise UsageError("require_release needs publishers: without a signature, the coordinator makes the release")
+
+    def of(self, population: str, memory: Memory) -> "Trust":
+        """Returns the trust of one device, which remembers what it has seen of releases.
+
+        Args:
+            population: of the device.
+            memory: keeps the sequence numbers.
+        """
+        trust = copy(self)
+        trust._releases = Releases(population, memory, self._require_release)
+        return trust
 
     @property
     def everybody(self) -> bool:
         """Every manifest is trusted."""
         return not self._keys
 
-    def check(self, manifest: bytes) -> None:
+    def check(self, manifest: bytes) -> bytes | None:
         """Returns if a serialised manifest is signed by one of the keys, or if every manifest is trusted.
+
+        Returns:
+            The 32 bytes of the key; None: every manifest is trusted.
 
         Raises:
             UntrustedTaskError: it is not signed by one of the keys.
         """
         if self.everybody:
-            return
+            return None
         try:
             body, signature = signatures.split(manifest)
         except ManifestError as error:
             raise UntrustedTaskError(f"{error}, and the app trusts only those of its publishers") from error
-        if not any(_verifies(key, signature, signatures.message(body)) for key in self._keys):
-            raise UntrustedTaskError("no publisher that the app trusts made the manifest's signature")
+        for key in self._keys:
+            if _verifies(key, signature, signatures.message(body)):
+                return key.public_bytes_raw()
+        raise UntrustedTaskError("no publisher that the app trusts made the manifest's signature")
+
+    def expect_release(self, task: TaskManifest, publisher: bytes | None) -> None:
+        """Returns if the device may run a task by its release, which it then remembers; see `Releases.expect`.
+
+        Args:
+            task: the manifest, which has been checked.
+            publisher: the key that `check` has returned.
+
+        Raises:
+            ReleaseError: the task is for other devices or another time, or a newer one has followed it.
+        """
+        if publisher is not None and self._releases is not None:
+            self._releases.expect(task, publisher)
 
     def sends(self, staged: Staged) -> bool:
         """Returns True if a contribution that waits may be sent: one of before the app required masks may not."""

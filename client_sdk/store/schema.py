@@ -65,6 +65,11 @@ _STEPS = (
         "CREATE TABLE masked_contributions (noise REAL PRIMARY KEY, count INTEGER NOT NULL)",
         "INSERT INTO masked_contributions SELECT 0, sum(count) FROM participations HAVING sum(count) > 0",
     ),
+    (
+        # publisher: its key. least: the least sequence number of its bundles that is accepted
+        "CREATE TABLE releases (population TEXT NOT NULL, publisher BLOB NOT NULL, least INTEGER NOT NULL, "
+        "PRIMARY KEY (population, publisher))",
+    ),
 )
 """The statements that upgrade each version to the next. Released ones are never changed."""
 

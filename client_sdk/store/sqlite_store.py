@@ -23,6 +23,7 @@ from client_sdk.store.interactions import Interactions
 from client_sdk.store.lineage import Lineage, forget_oldest
 from client_sdk.store.part_file import PartFile
 from client_sdk.store.personalised import PersonalisedStates
+from client_sdk.store.releases import LeastSequences
 from client_sdk.weights import Weights
 from fedau2.v1.task_pb2 import Resource, TaskManifest
 from fedau2.wire.errors import BlobError
@@ -54,6 +55,7 @@ class SqliteStore:
     Attributes:
         personalised: the personal state of each task.
         identities: the device's keys and certificates.
+        releases: the least sequence numbers of bundles that are accepted.
     """
 
     def __init__(self, folder: Path, interactions: int = INTERACTIONS, key: bytes | None = None) -> None:
@@ -64,6 +66,7 @@ class SqliteStore:
         self._interactions = Interactions(self.database, interactions)
         self.excluded, self.identities = Exclusions(self.database), Identities(self.database)
         self.personalised = PersonalisedStates(self.database, lineage.TASKS)
+        self.releases = LeastSequences(self.database)
         self._inheritance = Inheritance(self._lineage, self._blobs, self.personalised)
 
     def close(self) -> None:

@@ -64,7 +64,7 @@ class LocalCoordinator:
             its classes cannot be used, or a number is not a whole number from 1 up.
 
     Attributes:
-        population: argument of `FedClient.open`.
+        population: argument of `FedClient.open`; with a signed bundle, from the first start on, the one that it is for.
     """
 
     population = "testing"
@@ -124,6 +124,7 @@ class LocalCoordinator:
             server = stack.enter_context(serving.serve(folder))
             bundle = self._made.write(folder / "bundle") if self._made else self._bundle
             assert bundle is not None  # checked
+            self.population = serving.signed_for(bundle) or self.population
             address, admin = server.addresses()
             task_id = serving.create_task(admin, bundle, self.population, self._rounds, self._goal)
             self._served = _Served(address, admin, bundle, task_id)

@@ -83,6 +83,18 @@ def operator(admin: str) -> Iterator["AdminServiceStub"]:
             raise LocalCoordinatorError(f"the coordinator refused or does not answer: {error.details()}") from error
 
 
+def signed_for(bundle: Path) -> str:
+    """Returns the population that a bundle was signed for; empty: it was not signed.
+
+    Raises:
+        LocalCoordinatorError: the folder is not a bundle.
+    """
+    try:
+        return bundles.read_manifest(bundle).release.population
+    except (OSError, WireError) as error:
+        raise LocalCoordinatorError(f"{bundle} is not a bundle that can be served: {error}") from error
+
+
 def create_task(admin: str, bundle: Path, population: str, rounds: int, goal: int) -> str:
     """Creates a task of a bundle, with the times of `fedau2-coordinator create-task`, and returns its id.
 

@@ -49,6 +49,7 @@ def _write(admin: AdminServiceStub, task_id: str, folder: Path) -> int:
     bundle.ancestors[:] = succession.ancestors(data)
     bundle.first_round = task.first_round + task.round
     bundle.ClearField("signature")  # it signed another checkpoint
+    bundle.ClearField("release")
     (folder / "blobs").mkdir()
     for resource in manifest.blobs(bundle):
         (folder / "blobs" / resource.sha256.hex()).write_bytes(_fetch(admin, resource))

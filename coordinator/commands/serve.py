@@ -171,6 +171,7 @@ async def _open_on(settings: Settings, place: Place, unmasker: Unmasker | None, 
         unmasker=unmasker,
         evidence=settings.evidence(),
         limits=settings.limits,
+        identity_calls=settings.identity_calls,
     )
 
 

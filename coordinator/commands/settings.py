@@ -126,6 +126,14 @@ class Settings:
             parsers.whole_limit, "MIB", "MiB of uploads that one network address may have under way; 0: any number"
         ),
     )
+    identity_calls: int = field(
+        default=60,
+        metadata=_of(
+            parsers.whole_limit,
+            "N",
+            "check-ins, fetches and admissions a minute of one identity (certificate or evidence); 0: any number",
+        ),
+    )
     replica: str | None = field(
         default=None,
         metadata=_of(

@@ -12,7 +12,7 @@ from coordinator.model.pace import duration
 from fedau2.v1 import admin_pb2, task_pb2
 from fedau2.v1.admin_pb2 import CreateTaskRequest
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
-from fedau2.wire import encodings, leases, manifest
+from fedau2.wire import encodings, leases, manifest, releases
 
 _AGGREGATIONS = {
     "mean": task_pb2.AGGREGATION_UNSPECIFIED,
@@ -177,6 +177,8 @@ def _create_task(args: argparse.Namespace) -> int:
     with stub(args) as admin:
         requests = chain([CreateTaskRequest(header=header)], (CreateTaskRequest(blob=part) for part in parts))
         task = admin.CreateTask(requests)
+    if task_manifest.HasField("release"):
+        print(f"devices of its publisher take the bundle {releases.end(task_manifest.release)}", file=sys.stderr)
     print(f"lease {lease:.0f} s, deadline {closing.deadline.seconds} s", file=sys.stderr)
     if task_manifest.HasField("secure_sums"):
         print(secure_sums.warning(task_manifest, args.touched_rows), file=sys.stderr)

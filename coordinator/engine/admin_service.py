@@ -1,7 +1,7 @@
 """AdminService: the methods that operators call."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
@@ -38,6 +38,7 @@ class AdminService:
         metrics: count the sessions of a round that is stopped.
         hidden: the tasks with secure sums that can be run.
         opener: looks after them.
+        clock: seconds since 1970.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class AdminService:
         metrics: Metrics,
         hidden: HiddenTasks,
         opener: Opener,
+        clock: Callable[[], float],
     ) -> None:
         self._tasks = tasks
         self._durability = durability
@@ -56,7 +58,7 @@ class AdminService:
         self._blobs = blobs
         self._metrics = metrics
         self._opener = opener
-        self._new = NewTasks(tasks, durability, watchers, metrics, hidden, opener)
+        self._new = NewTasks(tasks, durability, watchers, metrics, hidden, opener, clock)
         self._rolling_back = asyncio.Lock()
         self._draining = False
 

@@ -8,13 +8,12 @@ from functools import partial
 from typing import Any
 
 from coordinator.engine.blind_signer import BlindSigner
+from coordinator.engine.identities import Identities
 from coordinator.engine.task_table import TaskTable
 from coordinator.errors import AdmittedError, BusyError, EvidenceError, InvalidRequestError, NoAdmissionError
 from coordinator.evidence.provider import Provider
 from coordinator.metrics.metrics import Metrics
-from coordinator.model import pace
 from coordinator.model.caller import CALLER
-from coordinator.model.limits import AddressLimits
 from coordinator.model.open_task import OpenTask
 from coordinator.store.admissions import AdmissionBook, Round
 from fedau2.v1.device_pb2 import Admission, AdmissionKey, AdmitRequest, AdmitResponse
@@ -46,7 +45,7 @@ class Admissions:
         run: runs work on the writing thread.
         metrics: count admissions.
         clock: seconds since 1970.
-        limits: the rate at which an identity may ask, whatever its addresses.
+        identities: limit how often an identity may ask, whatever its addresses.
     """
 
     def __init__(
@@ -57,9 +56,9 @@ class Admissions:
         run: Run,
         metrics: Metrics,
         clock: Callable[[], float],
-        limits: AddressLimits,
+        identities: Identities,
     ) -> None:
-        self._limits = limits
+        self._identities = identities
         self._provider, self._tasks, self._book, self._run = provider, tasks, book, run
         self._metrics, self._clock = metrics, clock
         self._keys: dict[str, tuple[Round, PrivateKey]] = {}
@@ -114,8 +113,7 @@ class Admissions:
         if len(request.evidence) > MOST_EVIDENCE or len(request.blinded) != blind.SIZE:
             raise InvalidRequestError(f"evidence has at most {MOST_EVIDENCE} bytes, and a blinded message {blind.SIZE}")
         holder = self._provider.holder(request.evidence, CALLER.get(), self._clock())
-        if not self._limits.spend(holder.hex(), self._clock()):
-            raise BusyError("this identity asks for admissions too often; try again later", pace.STARTING.message())
+        self._identities.expect("admission", holder)
         task = self._tasks.open_task_of(request.population)
         if task is None:
             raise NoAdmissionError("the population has no round to be admitted to; check in later")

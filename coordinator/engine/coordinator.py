@@ -17,6 +17,7 @@ from coordinator.engine.clock import MonotonicClock
 from coordinator.engine.device_service import DeviceService
 from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_tasks import HiddenTasks
+from coordinator.engine.identities import Identities
 from coordinator.engine.limited import Limited
 from coordinator.engine.opening import Opener
 from coordinator.engine.storage import Storage
@@ -62,6 +63,7 @@ class Coordinator:
         unmasker: Unmasker | None = None,
         evidence: Provider | None = None,
         limits: AddressLimits | None = None,
+        identity_calls: int = 0,
     ) -> None:
         self._tasks = tasks
         self._clock = clock
@@ -69,15 +71,17 @@ class Coordinator:
         self._durability = Durability(storage, tasks, self._watchers, metrics, clock)
         blobs = BlobReader(storage.served, self._durability, metrics)
         limits = AddressLimits() if limits is None else limits
-        admissions = None
+        admissions, identities = None, Identities(identity_calls, metrics, clock)
         if evidence is not None:
             run = self._durability.run
-            admissions = Admissions(evidence, tasks, storage.admissions, run, metrics, clock, limits.fresh())
+            admissions = Admissions(evidence, tasks, storage.admissions, run, metrics, clock, identities)
         self.admin_limited = Limited(limits.fresh(), metrics, clock)
-        self.devices = DeviceService(tasks, self._durability, blobs, uploads, metrics, clock, admissions, limits)
+        self.devices = DeviceService(
+            tasks, self._durability, blobs, uploads, metrics, clock, identities, admissions, limits
+        )
         self._opener = Opener(unmasker, tasks, self._durability, self._watchers, storage.served, clock)
         hidden = HiddenTasks(None if unmasker is None else unmasker.identity, storage.recorded)
-        self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics, hidden, self._opener)
+        self.admin = AdminService(tasks, self._durability, self._watchers, blobs, metrics, hidden, self._opener, clock)
         self.metrics = metrics
         self.operations = storage.operations
         metrics.show(self._gauges)
@@ -100,6 +104,7 @@ class Coordinator:
         unmasker: Unmasker | None = None,
         evidence: Provider | None = None,
         limits: AddressLimits | None = None,
+        identity_calls: int = 0,
     ) -> Self:
         """Opens a state folder and goes on where it was left.
 
@@ -115,6 +120,7 @@ class Coordinator:
             unmasker: opens the sums of tasks with secure sums, and is closed with the coordinator; None: nobody does.
             evidence: judges who is admitted to rounds; None: everybody may take part.
             limits: of network addresses; None: there are no limits.
+            identity_calls: check-ins, fetches and admissions a minute of one identity, each by itself; 0: any number.
 
         Raises:
             StoppedError: `stop` was set.
@@ -129,7 +135,8 @@ class Coordinator:
         storage = await asyncio.to_thread(Storage, folder, metrics, database, disk, audit, keep_checkpoints)
         try:
             tasks = await asyncio.to_thread(storage.recover, clock(), stop or threading.Event())
-            return cls(storage, tasks, Uploads(upload_memory * 2**20), metrics, clock, unmasker, evidence, limits)
+            uploads = Uploads(upload_memory * 2**20)
+            return cls(storage, tasks, uploads, metrics, clock, unmasker, evidence, limits, identity_calls)
         except BaseException:
             storage.close()
             raise
@@ -174,6 +181,8 @@ class Coordinator:
         yield "fedau2_writer_queue", "Changes that wait to become durable.", len(self._durability), {}
         for task in self._tasks.open_tasks():
             labels = {"population": task.population}
+            if ends := task.spec.manifest.release.expires:
+                yield "fedau2_bundle_end_timestamp_seconds", "When devices refuse the task's bundle.", ends, labels
             yield "fedau2_round", "Number of the open round.", task.round.number, labels
             yield "fedau2_reported", "Contributions of the open round.", task.round.reported, labels
             yield "fedau2_live_leases", "Assignments of the open round that are out.", task.round.live, labels

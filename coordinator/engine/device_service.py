@@ -10,6 +10,7 @@ from coordinator.engine.admissions import Admissions
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.check_ins import CheckIns
 from coordinator.engine.durability import Durability
+from coordinator.engine.identities import Identities
 from coordinator.engine.limited import Limited
 from coordinator.engine.receiving import Receiver
 from coordinator.engine.reports import Reports
@@ -18,6 +19,7 @@ from coordinator.engine.uploads import Uploads
 from coordinator.errors import CutOffError, NoAdmissionError, RefusalError, StoppedError
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model import pace
+from coordinator.model.caller import CALLER
 from coordinator.model.leases import Answer
 from coordinator.model.limits import AddressLimits
 from coordinator.model.open_task import OpenTask
@@ -35,6 +37,7 @@ class DeviceService:
         uploads: the limits of uploads under way.
         metrics: count and time the calls.
         clock: seconds since 1970.
+        identities: limit what one identity may do.
         admissions: asked for at check-ins; None: everybody may take part.
         limits: of network addresses; None: there are no limits.
 
@@ -51,6 +54,7 @@ class DeviceService:
         uploads: Uploads,
         metrics: Metrics,
         clock: Callable[[], float],
+        identities: Identities,
         admissions: Admissions | None = None,
         limits: AddressLimits | None = None,
     ) -> None:
@@ -63,7 +67,7 @@ class DeviceService:
         self._uploads = uploads
         self.limited = Limited(AddressLimits() if limits is None else limits, metrics, clock)
         self._receiver = Receiver(uploads, metrics, clock, self.limited)
-        self._admissions = admissions
+        self._admissions, self._identities = admissions, identities
         self._check_ins = CheckIns(tasks, durability, blobs, self._retry, clock, admissions)
         self._reports = Reports(tasks, durability, self._retry, clock)
         self._draining = False
@@ -94,7 +98,9 @@ class DeviceService:
         Raises:
             InvalidRequestError: no population can have this name.
             StoppedError: the coordinator is shutting down.
+            BusyError: the caller's certificate checks in too often.
         """
+        self._identities.expect("check_in", CALLER.get().certificate.encode())
         with timed(self._metrics.check_in):
             self._durability.check()
             streams.population(request.population)
@@ -120,7 +126,12 @@ class DeviceService:
     def fetch_resource(
         self, request: device_pb2.FetchResourceRequest
     ) -> AsyncIterator[device_pb2.FetchResourceResponse]:
-        """DeviceService.FetchResource, see `BlobReader.fetch_resource`."""
+        """DeviceService.FetchResource, see `BlobReader.fetch_resource`.
+
+        Raises:
+            BusyError: the caller's certificate fetches too often.
+        """
+        self._identities.expect("fetch", CALLER.get().certificate.encode())
         return self._blobs.fetch_resource(request)
 
     async def upload_contribution(

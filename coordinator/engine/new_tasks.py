@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from coordinator.aggregation import choice
-from coordinator.engine import replacing, streams
+from coordinator.engine import releases, replacing, streams
 from coordinator.engine.durability import Durability
 from coordinator.engine.hidden_tasks import HiddenTasks, new_id
 from coordinator.engine.opening import Opener
@@ -32,6 +32,7 @@ class NewTasks:
         metrics: count the sessions of a round that is stopped.
         hidden: the tasks with secure sums that can be run.
         opener: looks after them.
+        clock: seconds since 1970.
 
     Attributes:
         changing: is held while the open task of a population changes.
@@ -45,9 +46,11 @@ class NewTasks:
         metrics: Metrics,
         hidden: HiddenTasks,
         opener: Opener,
+        clock: Callable[[], float],
     ) -> None:
         self._tasks, self._durability, self._watchers = tasks, durability, watchers
         self._metrics, self._hidden, self._opener = metrics, hidden, opener
+        self._clock = clock
         self.changing = asyncio.Lock()
 
     async def create(self, requests: AsyncIterator[admin_pb2.CreateTaskRequest]) -> TaskRow:
@@ -58,6 +61,7 @@ class NewTasks:
             PopulationTakenError: the population has a running task.
         """
         bundle = await streams.bundle(requests)
+        releases.expect(bundle.spec.manifest, bundle.header.population, self._clock())
         self._hidden.check(bundle.header, bundle.spec)
         # Shielded: a caller that goes away must not leave a task that is stored but not run.
         return await asyncio.shield(self._create(bundle))
@@ -93,6 +97,7 @@ class NewTasks:
                 f"the bundle does not go on from task {row.task_id}: build it with `fedau2-export bundle --from`, from "
                 "the task's own bundle or from what `export` writes of the task"
             )
+        releases.expect(manifest, row.population, self._clock())
         if manifest.model != task.spec.manifest.model:
             raise InvalidBundleError(f"a task of {task.spec.manifest.model} cannot go on as one of {manifest.model}")
         created = admin_pb2.CreateTaskHeader(

@@ -45,7 +45,7 @@ class Metrics:
         }
         self.rejections = self._counter("fedau2_rejections", "Check-ins turned away, by reason.", "reason")
         self.admissions = self._counter("fedau2_admissions", "Admissions to rounds that were asked for.", "outcome")
-        self.limited = self._counter("fedau2_limited_calls", "Calls beyond the limits of an address.", "limit")
+        self.limited = self._counter("fedau2_limited_calls", "Calls beyond a limit of their caller.", "limit")
         self.refusals = self._counter("fedau2_refused_uploads", "Uploads refused, by error.", "error")
         self.cut_off = self._counter("fedau2_cut_off_uploads", "Uploads that ended before they were whole.")
         self.received = self._counter("fedau2_received_bytes", "Bytes of contributions that were received.")

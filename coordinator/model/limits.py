@@ -63,14 +63,6 @@ class AddressLimits:
         use.calls += 1
         return ""
 
-    def spend(self, credential: str, now: float) -> bool:
-        """Notes a call by a credential, which has the rate of an address; returns False if it is beyond it."""
-        use = self._refreshed(credential, now)
-        if self._rate and use.left < 1:
-            return False
-        use.left -= 1
-        return True
-
     def _refreshed(self, key: str, now: float) -> _Use:
         use = self._uses.pop(key, None) or _Use(self._burst, now)
         self._uses[key] = use  # the newest

@@ -64,6 +64,14 @@ def vectors() -> Iterator[Json]:
         "a span of both kinds": lambda task: _lie(_private(task), 1, (1, 4)),
         "a span of nothing": lambda task: _lie(_private(task), 1, (0, 4), (0, 0)),
         "a table whose items lie elsewhere": lambda task: _lie(task.tensors[0], 2, (0, 4)),
+        "a release": lambda task: _release(task),
+        "a release without a population": lambda task: _release(task, population=""),
+        "a population of 129 bytes": lambda task: _release(task, population="\u00fc" * 64 + "x"),
+        "the sequence number 0": lambda task: _release(task, sequence=0),
+        "the sequence number 2^53": lambda task: _release(task, sequence=2**53),
+        "no time of issue": lambda task: _release(task, issued=0),
+        "an end that is no time": lambda task: _release(task, expires=2**53),
+        "an end at the issue": lambda task: _release(task, expires=7),
         "a signature of 63 bytes": lambda task: setattr(task, "signature", bytes(63)),
     }
     for name, change in changes.items():
@@ -73,6 +81,13 @@ def vectors() -> Iterator[Json]:
         content = changed.SerializeToString(deterministic=True)
         yield {"name": name, "bytes": data(content), "error": error_of(manifests.parse, content)}
     yield {"name": "no manifest", "bytes": data(b"\xff"), "error": error_of(manifests.parse, b"\xff")}
+
+
+def _release(
+    task: TaskManifest, population: str = "films", sequence: int = 3, issued: int = 7, expires: int = 0
+) -> None:
+    task.release.population, task.release.sequence = population, sequence
+    task.release.issued, task.release.expires = issued, expires
 
 
 def _weigh(task: TaskManifest, **fields: float) -> None:

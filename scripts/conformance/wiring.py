@@ -1,4 +1,4 @@
-"""Vectors of the wire: keys, Adam, fixed point, contributions, checkpoints, catalogues, manifests and graphs."""
+"""Vectors of the wire: keys, Adam, sums, contributions, checkpoints, catalogues, manifests, graphs and releases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +23,7 @@ from fedau2.v1.task_pb2 import GRAPH_KIND_STEP, RetryWindow
 from fedau2.wire import blobs, contributions, encodings, fixed, signatures
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.errors import WireError
-from scripts.conformance import manifests, tasks
+from scripts.conformance import manifests, releasing, tasks
 from scripts.conformance.arrays import Json, array, data
 from scripts.conformance.drawing import KEYS
 from scripts.conformance.refusals import error_of
@@ -46,6 +46,7 @@ def vectors() -> Json:
         "manifests": [*manifests.vectors()],
         "graphs": [*_graphs()],
         "signatures": _signatures(),
+        "releases": [*releasing.vectors()],
     }
 
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.grpc.expiry import Expiry
 from coordinator.metrics.scrape import _scraped
+from fedau2.v1.task_pb2 import Release
 from fedau2.wire.status import StatusError
 from tests.coordinator import conftest as tools
 from tests.coordinator import hidden
@@ -40,7 +41,9 @@ def samples(tmp_path_factory):
 
     async def work():
         async with tools.open_lab(tmp_path_factory.mktemp("state")) as lab:
-            task_id = await lab.create()
+            bundle = tools.make_bundle()
+            bundle.manifest.release.MergeFrom(Release(population="movies", sequence=1, issued=1, expires=2**40))
+            task_id = await lab.create(bundle)
             await lab.contribute([0, 1, 2])
             await lab.committed(task_id, 1)
             lease = await lab.assignment()

@@ -18,7 +18,8 @@ def folder(tmp_path_factory):
     assert simulator.main(["run", *SMALL, "--quiet", "--out", str(folder / "run")]) == 0
     for name in ("publisher", "stranger"):
         assert export.main(["keygen", str(folder / name)]) == 0
-    line = ["bundle", "--from", str(folder / "run"), "--seed", "1", "--key", str(folder / "publisher.key")]
+    line = ["bundle", "--from", str(folder / "run"), "--seed", "1", "--population", "shoppers"]
+    line += ["--key", str(folder / "publisher.key")]
     assert export.main([*line, "--out", str(folder / "bundle")]) == 0
     return folder
 
@@ -50,7 +51,8 @@ def test_devices_that_trust_the_publisher_train_the_model_of_the_run(folder, tmp
 
 
 def test_a_key_that_cannot_sign_is_refused_before_anything_is_built(folder, tmp_path, capsys):
-    line = ["bundle", "--from", str(folder / "run"), "--seed", "1", "--key", str(folder / "publisher.pub")]
+    line = ["bundle", "--from", str(folder / "run"), "--seed", "1", "--population", "shoppers"]
+    line += ["--key", str(folder / "publisher.pub")]
     assert export.main([*line, "--out", str(tmp_path / "bundle")]) == 1
     assert "holds no private key" in capsys.readouterr().err
     assert not (tmp_path / "bundle").exists()

@@ -1,13 +1,16 @@
 import stat
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client_sdk.errors import MissingPackageError, UntrustedTaskError, UsageError
 from client_sdk.protocol.trust import Trust
 from export.bundle import read
 from export.cli import main
+from export.releases import Terms
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import signatures
+from fedau2.wire import releases, signatures
 from fedau2.wire.errors import ManifestError
 
 
@@ -24,7 +27,7 @@ def keys(tmp_path):
 def signed(folder, keys):
     """A signed bundle's folder, and the public key."""
     private, public = keys("publisher")
-    assert main(["sign", str(folder), "--key", str(private)]) == 0
+    assert main(["sign", str(folder), "--key", str(private), "--population", "films"]) == 0
     return folder, public
 
 
@@ -57,7 +60,7 @@ def test_signing_again_replaces_the_signature(signed, keys):
     folder, public = signed
     first = manifest_of(folder)
     other_private, other_public = keys("other")
-    assert main(["sign", str(folder), "--key", str(other_private)]) == 0
+    assert main(["sign", str(folder), "--key", str(other_private), "--population", "films"]) == 0
     assert signatures.split(manifest_of(folder))[0] == signatures.split(first)[0]
     Trust([other_public.read_bytes()]).check(manifest_of(folder))
     with pytest.raises(UntrustedTaskError, match="no publisher that the app trusts"):
@@ -118,8 +121,8 @@ def test_what_is_no_key_is_told(signed, keys, tmp_path, capsys, content):
         Trust([wrong.read_bytes()])
     assert main(["verify", str(folder), "--key", str(wrong)]) == 1
     wrong.write_bytes(public.read_bytes() if content == "private" else content)
-    assert main(["sign", str(folder), "--key", str(wrong)]) == 1
-    assert main(["sign", str(folder), "--key", str(tmp_path / "nowhere")]) == 1
+    assert main(["sign", str(folder), "--key", str(wrong), "--population", "films"]) == 1
+    assert main(["sign", str(folder), "--key", str(tmp_path / "nowhere"), "--population", "films"]) == 1
     assert main(["verify", str(folder), "--key", str(tmp_path / "nowhere")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 4
@@ -134,7 +137,7 @@ def test_keys_of_another_kind_are_refused(tmp_path, folder, capsys):
     with pytest.raises(UsageError, match="Ed25519"):
         Trust([key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)])
     (tmp_path / "ec").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    assert main(["sign", str(folder), "--key", str(tmp_path / "ec")]) == 1
+    assert main(["sign", str(folder), "--key", str(tmp_path / "ec"), "--population", "films"]) == 1
     assert "another kind" in capsys.readouterr().err
 
 
@@ -148,3 +151,43 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch, keys):
 def test_a_key_needs_a_name(capsys):
     assert main(["keygen", ""]) == 1
     assert "the key needs a name" in capsys.readouterr().err
+
+
+@given(st.integers(1, 2**53 - 1), st.integers(0, 10**6), st.integers(1, 2**40))
+def test_a_release_says_the_terms_and_ends_after_its_days(sequence, days, now):
+    made = Terms("films", sequence, days).release(TaskManifest(), now)
+    assert (made.population, made.sequence, made.issued) == ("films", sequence, now)
+    assert made.expires == (now + days * 86_400 if days else 0)
+    releases.check(TaskManifest(release=made))
+    assert not releases.expired(made, now)
+
+
+def test_signing_again_keeps_the_population_and_takes_a_number_that_is_not_smaller(signed, keys, capsys):
+    folder, _ = signed
+    first = TaskManifest.FromString(manifest_of(folder)).release
+    private, _ = keys("again")
+    assert main(["sign", str(folder), "--key", str(private), "--days", "0"]) == 0
+    second = TaskManifest.FromString(manifest_of(folder)).release
+    assert (second.population, second.expires, first.expires - first.issued) == ("films", 0, 365 * 86_400)
+    assert second.sequence >= first.sequence
+    assert main(["inspect", str(folder)]) == 0
+    assert f"release  for 'films', sequence number {second.sequence}, for ever" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--population", ""],
+        ["--population", "x" * 129],
+        *(["--population", "x", "--sequence", number] for number in ("0", "-1", str(2**53), "9" * 20)),
+        ["--population", "x", "--days", "-1"],
+        ["--population", "x", "--days", "9" * 19],
+    ],
+)
+def test_terms_that_no_device_would_accept_are_refused_and_nothing_is_signed(folder, keys, words, capsys):
+    private, _ = keys("publisher")
+    before = manifest_of(folder)
+    assert main(["sign", str(folder), "--key", str(private), *words]) == 1
+    assert "release" in (said := capsys.readouterr().err) or "--population" in said or "out of range" in said
+    assert manifest_of(folder) == before

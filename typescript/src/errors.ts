@@ -52,6 +52,8 @@ export class MissingFeatureError extends UnsupportedTaskError {
 export class ForbiddenGraphError extends UnsupportedTaskError {}
 /** The task is not signed by a publisher that the app trusts; nothing of it was run or kept. */
 export class UntrustedTaskError extends TaskError {}
+/** Its publisher signed it for another population or another time, or a newer one has followed it; nothing was run. */
+export class ReleaseError extends UntrustedTaskError {}
 /** The task would take more memory, time or bytes than it may; nothing was kept or sent. */
 export class ResourceLimitError extends TaskError {}
 /** The coordinator sent bytes that do not match their hash, or are not what they should be. */

@@ -15,6 +15,8 @@ export interface Settings {
   readonly population: string;
   /** Ed25519 public keys (PEM) whose signatures on tasks are trusted; without it every task is run. */
   readonly publishers?: readonly string[];
+  /** Runs no task that was signed without a release, not even before it has seen one. It needs publishers. */
+  readonly requireRelease?: boolean;
   /** Most interactions that are kept; 100,000 by default. */
   readonly maxInteractions?: number;
   /**
@@ -46,7 +48,7 @@ export function checkedSettings(settings: Settings, platform: Platform): Checked
   if (utf8.encode(population).length > 128) throw new UsageError("population has at most 128 bytes");
   return {
     population,
-    trust: new Trust(platform, publishers),
+    trust: new Trust(platform, publishers, settings.requireRelease),
     maxInteractions: whole("maxInteractions", maxInteractions),
     maxModelAge: duration("maxModelAge", maxModelAge),
     personalSteps: whole("personalSteps", personalSteps, 0),

@@ -90,6 +90,26 @@ describe("IndexedDB alone", () => {
     await assert.rejects(home.open(5), StoreLostError);
   });
 
+  test("a state of the first version gets what later ones have, and keeps the rest", async () => {
+    const key = await store.key();
+    const { origin, name } = home;
+    const records = await home.beside(async (database) => {
+      const [kept] = await Promise.all([answer<unknown>(database.transaction("client").objectStore("client").get(ONLY))]);
+      return { kept, names: [...database.objectStoreNames].filter((part) => part !== "releases") };
+    });
+    await store.close();
+    await answer(origin.indexedDB.deleteDatabase(name));
+    const request = origin.indexedDB.open(name, 1);
+    request.onupgradeneeded = () => {
+      for (const part of records.names) request.result.createObjectStore(part);
+      request.transaction!.objectStore("client").put(records.kept, ONLY);
+    };
+    (await answer(request)).close();
+    store = await home.open(5);
+    assert.deepEqual(await store.key(), key);
+    await store.raiseSequence("films", "aa", 1);
+  });
+
   test("a state without one of its parts is refused", async () => {
     await store.close();
     await home.remove();

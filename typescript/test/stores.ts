@@ -53,6 +53,17 @@ export function storeTests(newHome: () => Promise<Home>): void {
     assert.deepEqual(await store.key(), key);
   });
 
+  test("sequence numbers are kept by population and publisher, and do not fall", async () => {
+    await store.raiseSequence("films", "aa", 2 ** 53);
+    await store.raiseSequence("films", "aa", 5);
+    await store.raiseSequence("films", "bb", 1);
+    await store.raiseSequence("shoes", "bb", 3);
+    await reopen();
+    const least = await store.leastSequences("films");
+    assert.deepEqual([least.get("aa"), least.get("bb"), least.size], [2 ** 53, 1, 2]);
+    assert.equal((await store.leastSequences("others")).size, 0);
+  });
+
   test("a second client is refused", async () => {
     await assert.rejects(home.open(MOST), StoreLockedError);
   });

@@ -7,6 +7,7 @@ import { GraphKind, RetryWindowSchema, TaskManifestSchema } from "../src/gen/fed
 import { adamStep } from "../src/onnx/adam.js";
 import { NODE } from "../src/platform.js";
 import { inspected } from "../src/protocol/inspection.js";
+import { expectRelease } from "../src/protocol/releases.js";
 import { Trust } from "../src/protocol/trust.js";
 import { packState, unpackState } from "../src/protocol/values.js";
 import { windowOf } from "../src/retry.js";
@@ -109,6 +110,22 @@ for (const { name, kind, bytes: data, error } of wire.graphs) {
 for (const { name, bytes: data, error } of wire.signatures.manifests) {
   const trust = new Trust(NODE, [wire.signatures.key]);
   test(`a signature: ${name}`, async () => assert.equal(await errorOf(() => trust.check(bytes(data))), error));
+}
+
+for (const { name, population, required, steps } of wire.releases) {
+  test(`releases: ${name}`, async () => {
+    const numbers = new Map<string, number>();
+    const memory = {
+      leastSequences: async () => numbers,
+      raiseSequence: async (_: string, publisher: string, sequence: number) =>
+        void numbers.set(publisher, Math.max(sequence, numbers.get(publisher) ?? 0)),
+    };
+    for (const { publisher, manifest, time, error } of steps) {
+      const task = fromBinary(TaskManifestSchema, bytes(manifest));
+      const device = { population, memory, time: () => time };
+      assert.equal(await errorOf(() => expectRelease(task, publisher, device, required)), error);
+    }
+  });
 }
 
 test("keys of tasks", () => {

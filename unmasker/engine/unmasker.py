@@ -8,6 +8,7 @@ from typing import Self
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from fedau2.rates import Rates
 from fedau2.v1.unmasker_pb2 import (
     Budget,
     DayOfEnrolments,
@@ -27,7 +28,7 @@ from fedau2.wire.identity.signing import verifies
 from unmasker.engine import requests, settling
 from unmasker.engine.sum_request import SumRequest
 from unmasker.engine.summing import Answer, Members
-from unmasker.errors import EvidenceError, InvalidRequestError, ShortLogError
+from unmasker.errors import BusyError, EvidenceError, InvalidRequestError, ShortLogError
 from unmasker.evidence.provider import Provider
 from unmasker.store import budgets, forgotten, holders, public_log, rounds, sums
 from unmasker.store.books import Books, Page
@@ -38,6 +39,9 @@ from unmasker.store.tables import lost_head, meta
 DAY = 86400
 MOST_DAYS = 90
 """Most days that a certificate is valid."""
+
+ENROLMENTS = 10
+"""Most enrolments of one holder in a minute."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Unmasker:
     """
 
     def __init__(self, books: Books, rules: Rules) -> None:
-        self.books, self._rules = books, rules
+        self.books, self._rules, self._enrolments = books, rules, Rates(ENROLMENTS)
         self._providers: Mapping[int, Provider] = {provider.evidence_class: provider for provider in rules.providers}
         self.keep_house()
 
@@ -110,6 +114,8 @@ class Unmasker:
         with self.books.writing() as page:
             claim = provider.check(request.evidence, request.public_key, page)
             subject = page.keys.subject(request.evidence_class, claim.holder)
+            if not self._enrolments.spend(subject, page.now):
+                raise BusyError("this device or account enrols too often; try again later")
             seconds = self._rules.days * DAY
             certificate = holders.certify(
                 page, request.evidence_class, subject, request.public_key, claim.moves, seconds

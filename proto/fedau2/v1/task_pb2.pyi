@@ -742,6 +742,42 @@ class Plan(_message.Message):
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
+class Release(_message.Message):
+    """A publisher's word on where and how long a bundle is to be used. The signature covers it, so a device can refuse a bundle
+    that was made for others, that a newer one has followed, or that is too old. Set by `fedau2-export sign`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POPULATION_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    ISSUED_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    population: _builtins.str
+    """The population that the bundle is for, 1 to 128 bytes."""
+    sequence: _builtins.int
+    """Is not smaller than that of an earlier bundle of this publisher for this population; 1 to 2^53 - 1."""
+    issued: _builtins.int
+    """When the bundle was signed, in seconds since 1970, UTC; 1 to 2^53 - 1."""
+    expires: _builtins.int
+    """From when on the bundle is refused, in seconds since 1970, UTC; after `issued`, below 2^53. 0: never."""
+    def __init__(
+        self,
+        *,
+        population: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+        issued: _builtins.int = ...,
+        expires: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires", b"expires", "issued", b"issued", "population", b"population", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Release: _TypeAlias = Release  # noqa: Y015
+
+@_typing.final
 class TaskManifest(_message.Message):
     """The root of a bundle. Set by its builder. Devices and coordinator refuse a manifest that they cannot check."""
 
@@ -762,6 +798,7 @@ class TaskManifest(_message.Message):
     ANCESTORS_FIELD_NUMBER: _builtins.int
     FIRST_ROUND_FIELD_NUMBER: _builtins.int
     SECURE_SUMS_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format; this one is 2. Format 1 had no required_features, so an SDK that knows only that
@@ -822,6 +859,10 @@ class TaskManifest(_message.Message):
         "secure-sums". Absent: the coordinator reads each of them.
         """
 
+    @_builtins.property
+    def release(self) -> Global___Release:
+        """Absent: the bundle is not signed, or was signed by an older `fedau2-export`."""
+
     def __init__(
         self,
         *,
@@ -840,11 +881,12 @@ class TaskManifest(_message.Message):
         ancestors: _abc.Iterable[_builtins.bytes] | None = ...,
         first_round: _builtins.int = ...,
         secure_sums: _secure_pb2.SecureSums | None = ...,
+        release: Global___Release | None = ...,
         signature: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan", "secure_sums", b"secure_sums"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catalogue", b"catalogue", "checkpoint", b"checkpoint", "plan", b"plan", "release", b"release", "secure_sums", b"secure_sums"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestors", b"ancestors", "catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "first_round", b"first_round", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "required_features", b"required_features", "secure_sums", b"secure_sums", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestors", b"ancestors", "catalogue", b"catalogue", "checkpoint", b"checkpoint", "derived_states", b"derived_states", "draw", b"draw", "first_round", b"first_round", "format", b"format", "graphs", b"graphs", "items", b"items", "model", b"model", "noise", b"noise", "plan", b"plan", "release", b"release", "required_features", b"required_features", "secure_sums", b"secure_sums", "signature", b"signature", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

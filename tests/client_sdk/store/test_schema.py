@@ -58,6 +58,7 @@ def test_a_folder_of_the_first_release_is_led_to_the_newest_schema(tmp_path):
 def test_contributions_whose_noise_an_older_sdk_did_not_note_count_as_without_noise(tmp_path):
     with closing(SqliteStore(tmp_path)) as store, store.database.transaction() as connection:
         connection.execute("DROP TABLE masked_contributions")
+        connection.execute("DROP TABLE releases")
         connection.execute("ALTER TABLE staged DROP COLUMN noise")
         connection.executemany("INSERT INTO participations VALUES (?, ?)", [("a", 3), ("b", 4), ("c", 0)])
         connection.execute("PRAGMA user_version = 9")

@@ -5,6 +5,7 @@ import numpy as np
 from fedau2.v1 import admin_pb2
 from fedau2.v1.device_pb2 import REJECTION_REASON_NO_TASK
 from fedau2.v1.secure_pb2 import Grid, SecureSums
+from fedau2.v1.task_pb2 import Release
 from fedau2.v1.tensors_pb2 import DISTRIBUTION_ZEROS, TENSOR_SCOPE_STATISTIC, Initializer
 from fedau2.wire import blobs
 from fedau2.wire.manifest import shared
@@ -114,6 +115,10 @@ def nameless(bundle):
     bundle.population = ""
 
 
+def release(bundle, population, **fields):
+    bundle.manifest.release.MergeFrom(Release(population=population, sequence=1, issued=1, **fields))
+
+
 def unprintable(bundle):
     bundle.population = "movies\x1b[2J"
 
@@ -152,6 +157,8 @@ BUNDLES = {
     "no rounds": (no_rounds, "at least one round"),
     "no population": (nameless, "128 bytes"),
     "population that cannot be printed": (unprintable, "printable characters"),
+    "another population's release": (lambda bundle: release(bundle, "films"), "signed for the population 'films'"),
+    "a release that is over": (lambda bundle: release(bundle, "books", expires=2), "is over"),
 }
 
 

@@ -8,7 +8,8 @@ from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_INVITATION, EVIDENCE_CLASS_OPE
 from fedau2.wire.identity import checks
 from fedau2.wire.identity.certificate import Certificate
 from tests.unmasker.device import Device
-from unmasker.errors import EvidenceError, InvalidRequestError, RevokedError, TakenError
+from unmasker.engine.unmasker import ENROLMENTS
+from unmasker.errors import BusyError, EvidenceError, InvalidRequestError, RevokedError, TakenError
 from unmasker.evidence import invitations
 from unmasker.store import holders
 
@@ -51,6 +52,17 @@ def test_the_same_question_has_the_same_answer_and_a_pseudonym_says_nothing(eith
     assert [enrolled(either, device) for device in devices] == certificates
     assert len({pseudonym(certificate) for certificate in certificates}) == 5
     assert verdicts(either, *certificates) == [True] * 5
+
+
+def test_a_device_that_enrols_too_often_is_asked_to_come_back_and_others_are_not(unmasker, clock):
+    often = Device()
+    for _ in range(ENROLMENTS):
+        enrolled(unmasker, often)
+    with pytest.raises(BusyError):
+        enrolled(unmasker, often)
+    enrolled(unmasker, Device())
+    clock.now += 60 // ENROLMENTS
+    enrolled(unmasker, often)
 
 
 def test_the_doubled_the_expired_and_the_revoked_do_not_count(either, clock):

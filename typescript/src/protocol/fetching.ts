@@ -37,6 +37,7 @@ export class Fetcher {
     private readonly transport: Transport,
     private readonly model: Model,
     private readonly trust: Trust,
+    private readonly population: string,
     private readonly lease: Lease,
     private readonly signal: AbortSignal | undefined,
   ) {}
@@ -44,15 +45,16 @@ export class Fetcher {
   /**
    * Fetches the manifest.
    *
-   * @throws UntrustedTaskError, MissingFeatureError, DamagedTaskError, UnsupportedTaskError it cannot be used.
+   * @throws UntrustedTaskError, ReleaseError, MissingFeatureError, DamagedTaskError, UnsupportedTaskError it cannot be used.
    */
   async manifest(): Promise<TaskManifest> {
     const { round, manifest: address } = this.model;
     if (round >= ROUNDS) throw new UnsupportedTaskError(`the coordinator states round ${round}, not below 2**63`);
     sizes.checkSize("manifest", address.size, sizes.MANIFEST);
     const check = async (data: Uint8Array) => {
-      await this.trust.check(data);
-      manifest.parse(data);
+      const publisher = await this.trust.check(data);
+      const device = { population: this.population, memory: this.store, time: () => Date.now() / 1000 };
+      await this.trust.expectRelease(manifest.parse(data), publisher, device);
     };
     return manifest.parse(await this.blob(address, check));
   }

@@ -11,6 +11,7 @@ import type {
   UploadOffsetResponse,
 } from "../gen/fedau2/v1/device_pb.js";
 import type { Resource } from "../gen/fedau2/v1/task_pb.js";
+import type { Memory } from "./releases.js";
 import type { Adoption, Interaction, KnownTask, Model, Personal, PrivateState, Staged } from "./values.js";
 
 /** What a platform brings: Node or a browser. */
@@ -24,7 +25,7 @@ export interface Platform {
  * One client's state (docs/protocol/store.md). A change is durable when its promise is fulfilled, and is made whole or
  * not at all. Every method throws a `StoreError` where the state cannot be used.
  */
-export interface Store {
+export interface Store extends Memory {
   /** The client's 16 secret bytes, made once. */
   key(): Promise<Uint8Array>;
 

@@ -103,8 +103,8 @@ export async function session(context: Context): Promise<Outcome> {
 /** Fetches a model without a place in a round, if it is wanted. Returns the outcome, which says so. */
 async function refresh(context: Context, model: Model, outcome: Outcome): Promise<Outcome> {
   if (!(await context.wanted(model))) return outcome;
-  const { store, transport, trust, emit, signal } = context;
-  const fetcher = new Fetcher(store, transport, model, trust, FOREVER, signal);
+  const { store, transport, trust, population, emit, signal } = context;
+  const fetcher = new Fetcher(store, transport, model, trust, population, FOREVER, signal);
   try {
     await adopt(context, fetcher, model, await fetcher.manifest());
   } catch (error) {
@@ -161,10 +161,10 @@ async function contribute(context: Context, assignment: Assignment): Promise<Out
 }
 
 async function trained(context: Context, assignment: Assignment, lease: Lease): Promise<Staged> {
-  const { store, transport, platform, trust, signal } = context;
+  const { store, transport, platform, trust, population, signal } = context;
   const model = modelOf(assignment);
   if (!(assignment.bound > 0)) throw new UnsupportedTaskError("the coordinator states no bound for contributions");
-  const fetcher = new Fetcher(store, transport, model, trust, lease, signal);
+  const fetcher = new Fetcher(store, transport, model, trust, population, lease, signal);
   const task = await fetcher.manifest();
   const last = await lastContribution(store, model, task);
   // Twice in one round would count one user twice, and with the same noise.

@@ -56,8 +56,8 @@ export class StateDatabase {
     return this.guarded(() => this.database.prepare(query).get(...values) as Row | undefined);
   }
 
-  all(query: string): Row[] {
-    return this.guarded(() => this.database.prepare(query).all() as Row[]);
+  all(query: string, ...values: unknown[]): Row[] {
+    return this.guarded(() => this.database.prepare(query).all(...values) as Row[]);
   }
 
   private guarded<T>(work: () => T): T {

@@ -65,6 +65,18 @@ export class IndexedDbStore implements Store {
     return this.database.write(["client", "interactions"], (objects) => interactions.add(objects, added, this.most));
   }
 
+  async leastSequences(population: string): Promise<Map<string, number>> {
+    return new Map(Object.entries((await this.get<Record<string, number>>("releases", population)) ?? {}));
+  }
+
+  raiseSequence(population: string, publisher: string, sequence: number): Promise<void> {
+    return this.database.write(["releases"], async (objects) => {
+      const store = objects("releases");
+      const least: Record<string, number> = (await answer(store.get(population))) ?? {};
+      store.put({ ...least, [publisher]: Math.max(least[publisher] ?? 0, sequence) }, population);
+    });
+  }
+
   forget(item: string, time?: number): Promise<number> {
     return this.database.write(["interactions", "staged", "contributed", "personal"], async (objects) => {
       const count = await interactions.remove(objects, item, time);

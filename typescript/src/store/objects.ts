@@ -2,10 +2,17 @@
 import { FedError, StoreClosedError, StoreError, StoreLostError, StoreVersionError } from "../errors.js";
 import { type Locks, locked } from "./tabs.js";
 
-const VERSION = 1;
+const VERSION = 2;
 const BY_TASK = { options: { autoIncrement: true }, index: "taskId" };
+interface Kind {
+  readonly options?: IDBObjectStoreParameters;
+  readonly index?: string;
+  /** The version that brought it; without one the first. */
+  readonly since?: number;
+}
+
 /** The object stores, with how their keys come about and what else they are found by. */
-const STORES: Readonly<Record<string, { options?: IDBObjectStoreParameters; index?: string }>> = {
+const STORES: Readonly<Record<string, Kind>> = {
   client: {},
   interactions: { options: { autoIncrement: true }, index: "time" },
   attributes: {},
@@ -17,6 +24,7 @@ const STORES: Readonly<Record<string, { options?: IDBObjectStoreParameters; inde
   model: {},
   blobs: {},
   parts: {},
+  releases: { since: 2 },
 };
 const NAMES = Object.keys(STORES);
 const KEY_SIZE = 16;
@@ -147,10 +155,10 @@ export function answer<T>(request: IDBRequest<T>): Promise<T> {
 async function opened(name: string, browser: Browser): Promise<IDBDatabase> {
   let lost = false;
   const request = browser.indexedDB.open(name, VERSION);
-  request.onupgradeneeded = () => {
-    lost = marked(name, browser);
+  request.onupgradeneeded = ({ oldVersion }) => {
+    lost = oldVersion === 0 && marked(name, browser);
     if (lost) request.transaction!.abort();
-    else make(request.result);
+    else make(request.result, oldVersion);
   };
   try {
     return await answer(request);
@@ -162,8 +170,10 @@ async function opened(name: string, browser: Browser): Promise<IDBDatabase> {
   }
 }
 
-function make(database: IDBDatabase): void {
-  for (const [name, { options, index }] of Object.entries(STORES)) {
+/** Makes the object stores that a version did not have; a new database has the version 0. */
+function make(database: IDBDatabase, version: number): void {
+  for (const [name, { options, index, since = 1 }] of Object.entries(STORES)) {
+    if (since <= version) continue;
     const store = database.createObjectStore(name, options);
     if (index !== undefined) store.createIndex(index, index);
   }

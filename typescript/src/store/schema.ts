@@ -25,6 +25,8 @@ export const STEPS = [
   `ALTER TABLE client ADD COLUMN instance TEXT;
   ALTER TABLE client ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0;
   UPDATE client SET recorded = (SELECT count(*) FROM interactions);`,
+  `CREATE TABLE releases (population TEXT NOT NULL, publisher TEXT NOT NULL, least INTEGER NOT NULL,
+    PRIMARY KEY (population, publisher));`,
 ];
 /** Tables that every version has. */
 const KNOWN_BY = ["client", "interactions", "attributes", "private", "contributed", "staged", "model"];

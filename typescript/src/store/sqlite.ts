@@ -21,6 +21,7 @@ import type { Row, StateDatabase } from "./database.js";
 import { openFolder } from "./folder.js";
 import * as interactions from "./interactions.js";
 import * as lineage from "./lineage.js";
+import * as releases from "./releases.js";
 
 /** The `Store` of one device. */
 export class SqliteStore implements Store {
@@ -62,6 +63,14 @@ export class SqliteStore implements Store {
 
   async record(added: readonly Interaction[]): Promise<number> {
     return this.database.transaction(() => interactions.add(this.database, added, this.most));
+  }
+
+  async leastSequences(population: string): Promise<Map<string, number>> {
+    return releases.least(this.database, population);
+  }
+
+  async raiseSequence(population: string, publisher: string, sequence: number): Promise<void> {
+    this.database.transaction(() => releases.raise(this.database, population, publisher, sequence));
   }
 
   async forget(item: string, time?: number): Promise<number> {

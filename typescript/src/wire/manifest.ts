@@ -19,6 +19,9 @@ export const FEATURES: ReadonlySet<string> = new Set([FEATURE]);
 const MAX_FEATURES = 64;
 const MAX_ANCESTORS = 256;
 const MAX_FIRST_ROUND = 2n ** 53n;
+const MAX_POPULATION = 128;
+const END = 2n ** 53n;
+const utf8 = new TextEncoder();
 const MAX_ELEMENTS = 2 ** 31;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/;
 
@@ -74,6 +77,7 @@ function check(manifest: TaskManifest): void {
   expect([0, 64].includes(manifest.signature.length), "the manifest's signature is not one of 64 bytes");
   checkWeights(manifest);
   checkAncestors(manifest);
+  checkRelease(manifest);
   checkPlan(manifest.plan, new Set([...derived, ...privateOf(manifest).map((spec) => spec.name)]));
 }
 
@@ -98,6 +102,17 @@ function checkAncestors({ ancestors, firstRound }: TaskManifest): void {
   expect(new Set(ancestors.map(bytesToHex)).size === ancestors.length, "the manifest names an ancestor twice");
   expect(firstRound <= MAX_FIRST_ROUND, `the first round ${firstRound} is above ${MAX_FIRST_ROUND}`);
   expect(firstRound === 0n || ancestors.length > 0, "the manifest has a first round, but names no ancestor");
+}
+
+function checkRelease({ release }: TaskManifest): void {
+  if (release === undefined) return;
+  const { sequence, issued, expires } = release;
+  const size = utf8.encode(release.population).length;
+  expect(size > 0 && size <= MAX_POPULATION, "the release's population does not have 1 to 128 bytes");
+  expect(sequence > 0n && sequence < END, `the release's sequence number ${sequence} is not in 1 to 2^53 - 1`);
+  expect(issued > 0n && issued < END, `the release's time of issue ${issued} is not in 1 to 2^53 - 1`);
+  const lasts = expires === 0n || (expires > issued && expires < END);
+  expect(lasts, `the release ends at ${expires}, which is not after its issue, or not below 2^53`);
 }
 
 function checkAddress(name: string, address: Resource | undefined, most: number): void {
