@@ -20,6 +20,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     _add(commands.add_parser("siege", help="measure honest devices beside idle, stalled and wrong callers"), siege)
     several = commands.add_parser("replicas", help="measure durable uploads to one, two and three coordinators")
     several.add_argument("--database", required=True, metavar="URL", help="an empty database in PostgreSQL")
+    several.add_argument("--objects", metavar="URL", help="an empty object store that they share; default: a folder")
     _add(several, replicas)
     _add(commands.add_parser("herd", help="simulate a day: how evenly devices come, and whether a round starves"), herd)
 
@@ -31,7 +32,7 @@ def _add(parser: argparse.ArgumentParser, bench: Any) -> None:  # noqa: ANN401 -
 
 
 def _run(args: argparse.Namespace) -> int:
-    more = {"database": args.database} if "database" in args else {}
+    more = {name: getattr(args, name) for name in ("database", "objects") if name in args}
     report = asyncio.run(args.bench.measure(args.bench.QUICK if args.quick else args.bench.FULL, **more))
     print(json.dumps(asdict(report), indent=2) if args.json else args.bench.table(report))
     return 0

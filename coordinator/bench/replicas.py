@@ -40,12 +40,13 @@ class Report:
     uploads: dict[int, dict[str, list[Turn]]]
 
 
-async def measure(effort: Effort, database: str) -> Report:
+async def measure(effort: Effort, database: str, objects: str | None = None) -> Report:
     """Measures all kinds.
 
     Args:
         effort: the amount.
         database: URL of an empty database in PostgreSQL.
+        objects: URL of an empty object store; None: the coordinators share a folder.
 
     Raises:
         BenchError: a server has ended, or has not counted the uploads that it acknowledged.
@@ -56,7 +57,11 @@ async def measure(effort: Effort, database: str) -> Report:
         alone = stack.enter_context(CoordinatorServer())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=DISK)))
         shared = ("--database", database, "--replica", "127.0.0.1:0", "--replica-lease", "60")
-        members = [stack.enter_context(CoordinatorServer(*shared, folder=folder)) for _ in range(3)]
+        folders = [folder] * 3
+        if objects is not None:
+            shared += ("--objects", objects)
+            folders = [folder / f"{number}" for number in range(3)]
+        members = [stack.enter_context(CoordinatorServer(*shared, folder=place)) for place in folders]
         kinds = {"SQLite": [alone]} | {f"{count} on PostgreSQL": members[:count] for count in (1, 2, 3)}
         measured = [await _compare(model, count, effort.turns, kinds) for model, count in effort.uploads]
     return Report(dict(measured))
