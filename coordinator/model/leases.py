@@ -1,7 +1,7 @@
 """The assignments of a round, the answers to devices' calls, and what admissions to a round have brought."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from fedau2.v1.admin_pb2 import (
@@ -89,3 +89,12 @@ def judged(lease: Lease | None) -> Answer | None:
     if lease is None or lease.state in _BARREN:
         return None
     return Answer.HELD if lease.state == ASSIGNMENT_STATE_ASSIGNED else Answer.SPENT
+
+
+def outliving(leases: Mapping[bytes, Lease], most_stale: int) -> dict[bytes, Lease]:
+    """Returns the live leases that are not as stale as leases may be, as they are in the next round."""
+    return {
+        key: replace(lease, staleness=lease.staleness + 1)
+        for key, lease in leases.items()
+        if lease.state == ASSIGNMENT_STATE_ASSIGNED and lease.staleness < most_stale
+    }

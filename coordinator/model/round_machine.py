@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from coordinator.model.closing import Rule
 from coordinator.model.effects import Abandoned, Assigned, Closed, Effect, Expired, Failed, Frozen, Refused, Reported
-from coordinator.model.leases import Admitted, Answer, Lease, judged
+from coordinator.model.leases import Admitted, Answer, Lease, judged, outliving
 from fedau2.v1.admin_pb2 import (
     ASSIGNMENT_STATE_ASSIGNED,
     ASSIGNMENT_STATE_EXPIRED,
@@ -97,11 +97,7 @@ class RoundMachine:
 
     def outliving(self) -> dict[bytes, Lease]:
         """Returns the live leases that go on in the next round, as they are there: of a buffered task alone."""
-        return {
-            key: replace(lease, staleness=lease.staleness + 1)
-            for key, lease in self._leases.items()
-            if lease.state == ASSIGNMENT_STATE_ASSIGNED and lease.staleness < self._rule.most_stale
-        }
+        return outliving(self._leases, self._rule.most_stale)
 
     @property
     def untouched(self) -> bool:

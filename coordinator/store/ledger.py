@@ -227,9 +227,7 @@ class Ledger:
         with self.transaction(lasting=True) as connection:
             key = (old.task_id, old.round, attempt)
             transitions.move_round(connection, key, ROUND_STATE_AGGREGATING, ROUND_STATE_COMMITTED, at, outcome)
-            if most_stale and new.open:
-                transitions.pass_on(connection, old.task_id, old.round, most_stale)
-            task_life.end_round(connection, old, at)
+            task_life.end_round(connection, old, at, most_stale if new.open else 0)
             stored_tasks.replace(connection, old, new, at)
             if new.open:
                 transitions.open_attempt(connection, (new.task_id, new.round, 0), at)

@@ -5,9 +5,10 @@ from sqlalchemy.engine import Connection
 
 from coordinator.store import stored_tasks, transitions
 from coordinator.store.rows import RoundRow
-from coordinator.store.tables import admission_issue, admission_key
+from coordinator.store.tables import admission_issue, admission_key, assignment
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import (
+    ASSIGNMENT_STATE_ASSIGNED,
     ROUND_STATE_ABANDONED,
     ROUND_STATE_COLLECTING,
     ROUND_STATE_OPENING,
@@ -42,16 +43,34 @@ def end(connection: Connection, old: TaskRow, new: TaskRow, newest: RoundRow, at
     end_round(connection, old, at)
 
 
-def end_round(connection: Connection, row: TaskRow, at: float) -> None:
+def end_round(connection: Connection, row: TaskRow, at: float, most_stale: int = 0) -> None:
     """Ends the leases of a task's open round, which is over, and forgets who was admitted to it.
 
     Args:
         connection: of the transaction.
         row: the task as it was while the round was open.
         at: now, in seconds.
+        most_stale: rounds for which a live lease outlives its own; 0: it ends.
     """
+    if most_stale:
+        _pass_on(connection, row.task_id, row.round, most_stale)
     transitions.expire_leases(connection, row.task_id, row.round, at)
     forget_admissions(connection, row.task_id)
+
+
+def _pass_on(connection: Connection, task_id: str, number: int, most_stale: int) -> None:
+    """Moves the live leases of a round to the next one, except those that are as stale as leases may be.
+
+    A lease that has been moved has the number of moves in place of an attempt, and below 0.
+    """
+    outliving = (
+        assignment.c.task_id == task_id,
+        assignment.c.round == number,
+        assignment.c.state == ASSIGNMENT_STATE_ASSIGNED,
+        assignment.c.attempt > -most_stale,
+    )
+    staler = sa.case((assignment.c.attempt < 0, assignment.c.attempt - 1), else_=-1)
+    connection.execute(sa.update(assignment).where(*outliving).values(round=number + 1, attempt=staler))
 
 
 def forget_admissions(connection: Connection, task_id: str) -> None:

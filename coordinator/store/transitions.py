@@ -189,21 +189,6 @@ def key_columns(key: Attempt) -> dict[str, str | int]:
     return dict(zip(("task_id", "round", "attempt"), key, strict=True))
 
 
-def pass_on(connection: Connection, task_id: str, number: int, most_stale: int) -> None:
-    """Moves the live leases of a buffered round to the next one, except those that are as stale as leases may be.
-
-    A lease that has been moved has the number of moves in place of an attempt, and below 0.
-    """
-    outliving = (
-        assignment.c.task_id == task_id,
-        assignment.c.round == number,
-        assignment.c.state == ASSIGNMENT_STATE_ASSIGNED,
-        assignment.c.attempt > -most_stale,
-    )
-    staler = sa.case((assignment.c.attempt < 0, assignment.c.attempt - 1), else_=-1)
-    connection.execute(sa.update(assignment).where(*outliving).values(round=number + 1, attempt=staler))
-
-
 def expire_leases(connection: Connection, task_id: str, number: int, at: float) -> None:
     """Ends every live lease of a round."""
     live = (
