@@ -45,6 +45,11 @@ def add_dashboard(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="metrics address of the coordinator (default: bytes and rejections are not shown)",
     )
+    parser.add_argument(
+        "--buttons",
+        action="store_true",
+        help="on loopback, let every account of this machine pause, start again and stop tasks (default: look at them)",
+    )
     admin.add_address(parser)
 
 
@@ -78,7 +83,8 @@ async def _serve(
     calls = Admin(connect, partial(admin.explained, address=operators_address.called(args)))
     read = None if metrics is None else partial(counters.read, metrics)
     process.raise_file_limit()
-    server = await DashboardServer.open(Dashboard(calls, Visitors(args.roles), read, stopping), args.listen, tls)
+    visitors = Visitors(args.roles, operators.Role.ADMIN if args.buttons else operators.Role.VIEWER)
+    server = await DashboardServer.open(Dashboard(calls, visitors, read, stopping), args.listen, tls)
     print(f"serving the dashboard on {'http' if tls is None else 'https'}://{server.address}/", flush=True)
     watched = asyncio.create_task(_connections(server.address).watch())
     await stopping.wait()
