@@ -24,13 +24,18 @@ _SOCKET = "admin.sock"
 
 
 def socket(state: Path) -> str:
-    """Returns the address of the socket in a state folder.
+    """Returns the address of the socket in a state folder. Its path may be too long."""
+    return f"unix:{state.absolute() / _SOCKET}"
+
+
+def expect_room(settings: "Settings") -> None:
+    """Returns if a coordinator can serve operators where its settings say.
 
     Raises:
-        SettingError: its path is too long for a socket.
+        SettingError: the path of the socket in the state folder is too long.
     """
     try:
-        return addresses.check_served(f"unix:{state / _SOCKET}")
+        addresses.check_served(served(settings))
     except AddressError as error:
         raise SettingError(f"no socket for operators can be in the state folder: {error}; name --admin") from error
 
@@ -39,9 +44,6 @@ def served(settings: "Settings") -> str:
     """Returns the address that a coordinator serves operators on; its settings name the state folder.
 
     The socket of one coordinator has no place in a folder that several share.
-
-    Raises:
-        SettingError: as `socket`.
     """
     if settings.admin is not None:
         return settings.admin
@@ -67,9 +69,6 @@ def called(args: argparse.Namespace, environment: Mapping[str, str] = os.environ
     Args:
         args: with `admin` and `state`, if they are named.
         environment: variables by name. Those of the settings admin and state count.
-
-    Raises:
-        SettingError: as `socket`.
     """
     if args.admin is None and args.state is None:
         admin, state = environment.get(f"{PREFIX}ADMIN"), environment.get(f"{PREFIX}STATE")

@@ -47,6 +47,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     loaded = load(args)
+    operators_address.expect_room(loaded.settings)
     if loaded.settings.web is not None:
         import_module("coordinator.web.server")  # so that a missing package is named before anything is served
     if loaded.settings.telemetry is not None:

@@ -16,7 +16,6 @@ from coordinator.commands.settings import Settings
 from coordinator.errors import SettingError
 from fedau2.v1.admin_pb2 import ListTasksRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
-from fedau2.wire import addresses
 
 
 @pytest.fixture
@@ -117,7 +116,7 @@ def test_a_command_calls_what_is_named_nearest(admin, state, environment, addres
 def test_a_state_folder_whose_path_is_too_long_needs_another_address(capsys):
     folder = "/" + "x" * 100
     with pytest.raises(SettingError, match="name --admin"):
-        operators_address.socket(Path(folder))
+        operators_address.expect_room(Settings(state=Path(folder)))
     assert main(["serve", "--state", folder, "--check"]) == 1
     assert "name --admin" in capsys.readouterr().err
     assert main(["serve", "--state", folder, "--admin", "127.0.0.1:0", "--check"]) == 0
@@ -133,5 +132,4 @@ def test_a_client_s_folder_gets_no_socket(state, capsys):
 
 def test_the_path_of_a_socket_is_whole(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(addresses, "_LONGEST_PATH", 500)
     assert operators_address.socket(Path("state")) == f"unix:{tmp_path}/state/admin.sock"
