@@ -133,7 +133,6 @@ class FedClient(Recording, Recommending, Enrolling):
         Raises:
             UsageError: an argument has a wrong type or value.
             UntrustedTaskError: the starter is not signed by one of the publishers.
-            ReleaseError: the starter was signed for another population, or its time is over.
             MissingFeatureError: the starter requires a feature that this SDK does not have.
             MissingPackageError: there are publishers, or a key, and the package that they need is not installed.
             StoreLockedError: another client has opened the folder.

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import grpc
 
-from coordinator.commands import admin
+from coordinator.commands import admin, operators_address
 from coordinator.errors import CallError, CoordinatorError
 from fedau2 import __version__, programs
 from fedau2.parser import Parser
@@ -55,7 +55,7 @@ def _run(argv: list[str] | None) -> int:
     try:
         code: int = args.run(args)
     except grpc.RpcError as error:
-        return _failed(CallError(admin.explained(error, args.admin)))
+        return _failed(CallError(admin.explained(error, operators_address.called(args))))
     except (CoordinatorError, WireError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise

@@ -26,7 +26,6 @@ def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
     Raises:
         UsageError: the folder is not a bundle of this version.
         UntrustedTaskError: the bundle is not signed as it should be.
-        ReleaseError: it was signed for another population, or its time is over.
         UnsupportedTaskError: its catalogue cannot be used, or it requires a feature that this SDK does not have.
     """
     if store.model() is not None:
@@ -40,7 +39,7 @@ def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
         raise
     except (OSError, UnsupportedTaskError) as error:
         raise UsageError(f"starter: {folder} is not a bundle of fedau2-export: {error}") from error
-    trust.expect_release(task, trust.check(data))
+    trust.note_release(task, trust.check(data))
     store.keep_blob(blobs.resource(data), data)
     complete = [_keep(store, folder, resource) for resource in manifest.blobs(task)]
     if all(complete):

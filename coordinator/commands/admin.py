@@ -9,11 +9,10 @@ from pathlib import Path
 import grpc
 from google.protobuf.message import Message
 
-from coordinator.commands import credentials
+from coordinator.commands import credentials, operators_address
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from fedau2.wire import addresses
 
-ADDRESS = "127.0.0.1:8644"
 TIMEOUT = 30.0
 """Most seconds that a short call may take."""
 
@@ -23,12 +22,19 @@ _BROKEN = ("Socket closed", "Connection reset", "Broken pipe", "GOAWAY", "Stream
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """Adds `--admin`."""
+    """Adds `--state`, `--admin` and `--credentials`."""
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="state folder of a coordinator of this machine, whose socket is called "
+        "(default: the variable FEDAU2_COORDINATOR_STATE)",
+    )
     parser.add_argument(
         "--admin",
-        default=ADDRESS,
         metavar="HOST:PORT",
-        help="address of the coordinator for operators (default: %(default)s)",
+        help="address of the coordinator for operators, in place of --state (default: the variable "
+        f"FEDAU2_COORDINATOR_ADMIN; without all of these {operators_address.TCP})",
     )
     parser.add_argument(
         "--credentials",
@@ -46,7 +52,7 @@ def stub(args: argparse.Namespace) -> Iterator[AdminServiceStub]:
         AddressError: the address cannot be called.
         SettingError: the credentials cannot be used.
     """
-    target, options = addresses.channel(args.admin)
+    target, options = addresses.channel(operators_address.called(args))
     if args.credentials is None:
         channel = grpc.insecure_channel(target, options)
     else:
@@ -69,7 +75,10 @@ def explained(error: grpc.RpcError, address: str) -> str:
     details = error.details() or "no details"
     if error.code() == grpc.StatusCode.UNAVAILABLE:
         if any(words in details for words in _UNREACHED):
-            return f"no coordinator answers on {address}: is `fedau2-coordinator serve` running? ({details})"
+            return (
+                f"no coordinator answers on {address}: is `fedau2-coordinator serve` running there? Name its state "
+                f"folder with --state, or its address with --admin ({details})"
+            )
         if any(words in details for words in _BROKEN):
             return f"the connection to the coordinator on {address} broke off: is it still running? ({details})"
     return details

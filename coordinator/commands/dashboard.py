@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from coordinator.commands import admin, credentials, process
+from coordinator.commands import admin, credentials, operators_address, process
 from coordinator.errors import SettingError
 from coordinator.grpc import operators
 from coordinator.grpc.connections import Connections
@@ -45,12 +45,17 @@ def add_dashboard(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="metrics address of the coordinator (default: bytes and rejections are not shown)",
     )
+    parser.add_argument(
+        "--buttons",
+        action="store_true",
+        help="on loopback, let every account of this machine pause, start again and stop tasks (default: look at them)",
+    )
     admin.add_address(parser)
 
 
 def _dashboard(args: argparse.Namespace) -> int:
     tls, metrics = _tls(args), None if args.metrics is None else _metrics(args.metrics)
-    target, options = addresses.channel(args.admin)
+    target, options = addresses.channel(operators_address.called(args))
     if args.credentials is not None:
         credentials.read(args.credentials)  # so that the command fails, and not the page
 
@@ -75,10 +80,11 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    calls = Admin(connect, partial(admin.explained, address=args.admin))
+    calls = Admin(connect, partial(admin.explained, address=operators_address.called(args)))
     read = None if metrics is None else partial(counters.read, metrics)
     process.raise_file_limit()
-    server = await DashboardServer.open(Dashboard(calls, Visitors(args.roles), read, stopping), args.listen, tls)
+    visitors = Visitors(args.roles, operators.Role.ADMIN if args.buttons else operators.Role.VIEWER)
+    server = await DashboardServer.open(Dashboard(calls, visitors, read, stopping), args.listen, tls)
     print(f"serving the dashboard on {'http' if tls is None else 'https'}://{server.address}/", flush=True)
     watched = asyncio.create_task(_connections(server.address).watch())
     await stopping.wait()

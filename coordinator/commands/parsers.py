@@ -59,7 +59,8 @@ def collector(text: str) -> str:
     parts = urlsplit(text)
     port = f":{parts.port}" if parts.port else ":4318"
     within = bool(parts.hostname) and addresses.is_loopback(f"{parts.hostname}{port}")
-    if not parts.hostname or parts.username or parts.query or parts.fragment or parts.scheme not in ("http", "https"):
+    more = parts.query or parts.fragment or "@" in parts.netloc
+    if not parts.hostname or more or parts.scheme not in ("http", "https"):
         raise ValueError(text)
     if parts.scheme == "http" and not within:
         raise ValueError(text)

@@ -52,7 +52,7 @@ def _check_accounts(settings: Settings) -> None:
     """Returns if no account of this machine can call what the sockets keep from it."""
     kept = {"admin": settings.admin, "listen": settings.listen}
     for name, address in kept.items():
-        if addresses.unix_path(address) is not None and addresses.unix_path(settings.replica or "") is None:
+        if address and addresses.unix_path(address) is not None and addresses.unix_path(settings.replica or "") is None:
             raise SettingError(
                 f"{name} is a socket of this account alone, and a coordinator speaks for its callers on the address "
                 f"replica, which other accounts of this machine can call: make it unix:PATH too, or set {_FILES}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from coordinator.commands import process
+from coordinator.commands import operators_address, process
 from coordinator.commands.loading import add_flags, load
 from coordinator.commands.replica import Alone, Place, Replica
 from coordinator.commands.served import Served, web
@@ -27,7 +27,9 @@ from coordinator.grpc.server import Servers
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
+from coordinator.store.disk import REAL
 from coordinator.store.objects import Objects
+from coordinator.store.state_folder import StateFolder
 from fedau2 import core_lines, logs
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     loaded = load(args)
+    operators_address.expect_room(loaded.settings)
     if loaded.settings.web is not None:
         import_module("coordinator.web.server")  # so that a missing package is named before anything is served
     if loaded.settings.telemetry is not None:
@@ -76,7 +79,11 @@ async def _serve_until_signal(settings: Settings) -> int:
     telemetry = _telemetry(settings, registry)
     observe = unobserved if telemetry is None else telemetry.spans.call
     secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
-    servers = await Servers.start(settings.listen, settings.admin, *secured)
+    if text := operators_address.warning(settings):
+        _log.warning("%s", text)
+    if settings.admin is None and settings.state is not None:
+        StateFolder(settings.state).make(REAL)  # for the socket
+    servers = await Servers.start(settings.listen, operators_address.served(settings), *secured)
     expiry = Expiry(ends((tls, admin_tls, replica_tls), unmasker_tls))
     process.on_hangup(expiry.look)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:

@@ -36,9 +36,14 @@ class Settings:
         default=None, metadata=_of(Path, "DIR", "folder of everything that must survive a restart; made if missing")
     )
     listen: str = field(default="127.0.0.1:8643", metadata=_of(check_served, "HOST:PORT", "address for devices"))
-    admin: str = field(
-        default="127.0.0.1:8644",
-        metadata=_of(check_served, "HOST:PORT", "address for operators, never for devices"),
+    admin: str | None = field(
+        default=None,
+        metadata=_of(
+            check_served,
+            "HOST:PORT",
+            "address for operators, never for devices; default: unix:STATE/admin.sock, or 127.0.0.1:8644 with "
+            "admin_tls_certificate or replica",
+        ),
     )
     database: str | None = field(
         default=None, metadata=_of(str, "URL", "SQLAlchemy URL of the ledger; default: SQLite in the state folder")

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 from coordinator import sockets
+from coordinator.commands import operators_address
 from coordinator.commands.replica_check import check_replica
 from coordinator.commands.settings import Settings
 from coordinator.errors import SettingError
@@ -91,12 +92,13 @@ def _check_unmasker(settings: Settings) -> None:
 
 def _check_addresses(settings: Settings) -> None:
     names = ("listen", "admin", "metrics", "web", "replica")
-    served = {name: address for name in names if (address := getattr(settings, name))}
+    named = {name: getattr(settings, name) for name in names} | {"admin": operators_address.served(settings)}
+    served = {name: address for name, address in named.items() if address}
     for (name, address), (other, second) in combinations(served.items(), 2):
         if address == second and not address.endswith(":0"):
             raise SettingError(f"{name} and {other} are both {address}: give each an address of its own")
     for name, address in served.items():
-        if (path := addresses.unix_path(address)) is not None:
+        if (path := addresses.unix_path(address)) is not None and getattr(settings, name):
             sockets.check(path)
         if addresses.is_loopback(address):
             continue

@@ -37,10 +37,11 @@ class Visitors:
     Args:
         roles: TOML file of visitors' roles by their certificates' names, read at each request; None: the dashboard is
             on loopback.
+        local: role of everybody on loopback.
     """
 
-    def __init__(self, roles: Path | None) -> None:
-        self._roles = roles
+    def __init__(self, roles: Path | None, local: Role = Role.ADMIN) -> None:
+        self._roles, self._local_role = roles, local
 
     def visitor(self, scope: Scope) -> Visitor:
         """Returns the visitor of a request.
@@ -49,7 +50,7 @@ class Visitors:
             ForbiddenError: nobody may be let in who comes like this.
         """
         if self._roles is None:
-            return _local(HTTPConnection(scope).headers.get("host", ""))
+            return _local(HTTPConnection(scope).headers.get("host", ""), self._local_role)
         name = scope.get(CERTIFIED, "")
         if not name:
             raise ForbiddenError("show a certificate with one printable common name")
@@ -62,11 +63,11 @@ class Visitors:
         return Visitor(name, role)
 
 
-def _local(host: str) -> Visitor:
+def _local(host: str, role: Role) -> Visitor:
     """Lets everybody of this machine in, but no page of another site whose name leads here."""
     if not addresses.is_loopback(host):
         raise ForbiddenError("open the dashboard by its own address, such as http://127.0.0.1:8646")
-    return Visitor("local", Role.ADMIN)
+    return Visitor("local", role)
 
 
 def common_name(connection: ssl.SSLObject | None) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 
 from coordinator.engine.blob_reader import BlobReader
 from coordinator.engine.durability import Durability
@@ -243,9 +244,16 @@ class AdminService:
         rounds = await self._durability.rounds(task_id, last.round, end - last.round)
         return [past_round(task_id, summary) for summary in rounds]
 
-    def fetch_resource(self, request: FetchResourceRequest) -> AsyncIterator[FetchResourceResponse]:
-        """AdminService.FetchResource, see `BlobReader.fetch_resource`."""
-        return self._blobs.fetch_resource(request)
+    async def fetch_resource(self, request: FetchResourceRequest) -> AsyncIterator[FetchResourceResponse]:
+        """AdminService.FetchResource, see `BlobReader.fetch_resource`.
+
+        Raises:
+            StoppedError: another coordinator leads, which does not know of this call's record.
+        """
+        await self._durability.confirm()
+        async with aclosing(self._blobs.fetch_resource(request)) as responses:
+            async for response in responses:
+                yield response
 
     def _message(self, row: TaskRow) -> admin_pb2.Task:
         return task_message(row, self._tasks.open_task(row.task_id), self._blobs.size, self._opener.seen)

@@ -1,7 +1,7 @@
 """Streams the blobs that devices and operators may fetch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing, contextmanager
 
 from coordinator.engine.durability import Durability
@@ -46,7 +46,7 @@ class BlobReader:
         except FileNotFoundError as error:
             raise _unserved(sha256) from error
 
-    async def fetch_resource(self, request: FetchResourceRequest) -> AsyncIterator[FetchResourceResponse]:
+    async def fetch_resource(self, request: FetchResourceRequest) -> AsyncGenerator[FetchResourceResponse, None]:
         """Streams a blob from an offset on.
 
         Raises:

@@ -131,6 +131,10 @@ class Durability:
         """Runs work on the writing thread, after everything that is queued."""
         return self._writer.run(work)
 
+    def confirm(self) -> asyncio.Future[None]:
+        """Waits until a commit has shown that the ledger is still this coordinator's."""
+        return self._writer.run(self._storage.confirm)
+
     def written(self) -> asyncio.Future[None]:
         """Waits until everything that is queued is durable."""
         return self._writer.run(lambda: None)

@@ -115,6 +115,15 @@ class Storage:
         """Contributions are recorded for an audit."""
         return self._recorder is not None
 
+    def confirm(self) -> None:
+        """Commits nothing, which a coordinator cannot do whose term is over.
+
+        Raises:
+            LedgerError: the ledger is another's, or the database failed.
+        """
+        with self._ledger.transaction():
+            pass
+
     def checkpoint(self) -> None:
         """Moves what was committed into the ledger's main file, which then is whole by itself."""
         self._ledger.checkpoint()

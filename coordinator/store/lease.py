@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from coordinator.errors import LedgerError
+from coordinator.errors import LedgerError, SettingError
 from coordinator.store import database, postgresql
 from coordinator.store.patience import Patience
 
@@ -37,7 +37,9 @@ LONGEST_ADDRESS = 63
 """Bytes of a session's name, which is the leader's address."""
 
 _HOLDER = sa.text(
-    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
+    "SELECT application_name, pg_has_role(usesysid, 'USAGE') OR (pg_has_role('pg_signal_backend', 'USAGE') AND NOT "
+    "EXISTS (SELECT FROM pg_roles WHERE oid = usesysid AND rolsuper)) AS may_end "
+    "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
     "AND classid = 0 AND objid = :key AND objsubid = 1 AND datname = current_database() "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
@@ -117,11 +119,20 @@ class Lease:
 
         Raises:
             LedgerError: the database does not answer. The next call connects anew.
+            SettingError: this coordinator could not take over from the leader, because of their roles in PostgreSQL.
         """
         ((self.leads,),) = self._ask(sa.text("SELECT pg_try_advisory_lock(:key)"), key=_KEY)
         if self.leads:
             return self._address
-        return next((str(name) for (name,) in self._ask(_HOLDER, key=_KEY)), "")
+        for holder in self._ask(_HOLDER, key=_KEY):
+            if not holder.may_end:
+                raise SettingError(
+                    "the leading coordinator has a role in PostgreSQL whose sessions this one's role may not end, so "
+                    "this one could not take over: let all coordinators use one role, or make each role a member of "
+                    "the others"
+                )
+            return str(holder.application_name)
+        return ""
 
     def keep(self, lost: Callable[[], object]) -> None:
         """Gives signs of life from now on, on a thread of its own.

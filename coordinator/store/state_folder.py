@@ -108,6 +108,19 @@ class StateFolder:
     def _id_file(self) -> Path:
         return self.path / "id"
 
+    def make(self, disk: Disk) -> None:
+        """Makes the folder if it is not there yet.
+
+        Raises:
+            FolderError: it cannot be made, or is a client's; nothing was changed in it.
+        """
+        if (self.path / _CLIENT).exists():
+            raise FolderError(
+                f"{self.path} holds a client's {_CLIENT}, so it is not a coordinator's: name a folder that is"
+            )
+        with _usable():
+            disk.make_folder(self.path)
+
     def open(self, disk: Disk) -> ExitStack:
         """Makes the parts that are not there yet, and locks the folder until the returned stack is closed.
 
@@ -115,24 +128,15 @@ class StateFolder:
             FolderLockedError: another coordinator uses it.
             FolderError: it cannot be used, or is a client's; nothing was changed in it.
         """
-        if (self.path / _CLIENT).exists():
-            raise FolderError(
-                f"{self.path} holds a client's {_CLIENT}, so it is not a coordinator's: name a folder that is"
-            )
-        with ExitStack() as stack:
-            try:
-                for path in (self.path, self.blobs, self.server_state, self.log):
-                    disk.make_folder(path)
-                    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                        raise PermissionError(f"no permission to read and write {path}")
-                stack.enter_context(hold(self.lock.open("a")))
-                if text := self.exposure():
-                    _log.warning("%s", text)
-            except OSError as error:
-                raise FolderError(
-                    f"the state folder cannot be used: {error}; it must be a folder that this user may read and write, "
-                    "on a disk with free space"
-                ) from error
+        self.make(disk)
+        with ExitStack() as stack, _usable():
+            for path in (self.path, self.blobs, self.server_state, self.log):
+                disk.make_folder(path)
+                if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                    raise PermissionError(f"no permission to read and write {path}")
+            stack.enter_context(hold(self.lock.open("a")))
+            if text := self.exposure():
+                _log.warning("%s", text)
             return stack.pop_all()
 
     def exposure(self) -> str | None:
@@ -212,6 +216,15 @@ class StateFolder:
                 )
                 + "; give --state and --database that belong together"
             )
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        text = "it must be a folder that this user may read and write, on a disk with free space"
+        raise FolderError(f"the state folder cannot be used: {error}; {text}") from error
 
 
 def _open_to_others(path: Path) -> bool:

@@ -24,6 +24,9 @@ from coordinator.store.state_folder import StateFolder, hold
 NAME = re.compile(r"[0-9a-f]{32}")
 """The names of terms."""
 
+_PART = ".part"
+"""The end of the name of a folder that is being made. No ledger ever belongs to a folder of such a name."""
+
 _PAST = "terms"
 """The file with the names of the terms before, a line each, whose folders were there when the term began."""
 
@@ -80,20 +83,29 @@ def _begin(shared: Path, lease: Lease, ledger: Ledger, disk: Disk) -> Path:
         before.check(ledger)  # first of all: nothing of a folder that does not belong here may be changed
         _expect_newest(shared, before, ledger.commits, disk)
         sweep(shared, lease)
-    folder = StateFolder(shared / secrets.token_hex(16))
-    disk.make_folder(folder.path)
-    timelines.note(folder.path, lease, disk)
-    if before is not None:
-        _link(before.path, folder.path, disk)
-        past = [name for name in _past(before.path) if (shared / name).is_dir()]
-        disk.write_file(folder.path / _PAST, "\n".join([*past, before.path.name]).encode())
-        folder.witness(disk).make(ledger.commits)
-        if before.operations.exists():
-            disk.write_file(folder.operations, before.operations.read_bytes())
-    folder.name(folder.path.name, disk)
+    name = secrets.token_hex(16)
+    part = StateFolder(shared / f"{name}{_PART}")
+    disk.make_folder(part.path)
+    with hold(part.lock.open("a")):
+        timelines.note(part.path, lease, disk)
+        if before is not None:
+            _go_on(before, part, ledger.commits, disk)
+        part.name(name, disk)
+        part.path.rename(shared / name)
+    disk.sync_folder(shared)
     if ledger.folder is not None:
-        lease.move(ledger.folder, folder.path.name, ledger.commits)
-    return folder.path
+        lease.move(ledger.folder, name, ledger.commits)
+    return shared / name
+
+
+def _go_on(before: StateFolder, folder: StateFolder, number: int, disk: Disk) -> None:
+    """Begins a folder with the content of the one before, whose ledger has had so many commits."""
+    _link(before.path, folder.path, disk)
+    past = [name for name in _past(before.path) if (before.path.parent / name).is_dir()]
+    disk.write_file(folder.path / _PAST, "\n".join([*past, before.path.name]).encode())
+    folder.witness(disk).make(number)
+    if before.operations.exists():
+        disk.write_file(folder.operations, before.operations.read_bytes())
 
 
 def _expected(shared: Path, name: str) -> StateFolder:
@@ -133,7 +145,7 @@ def _link(before: Path, after: Path, disk: Disk) -> None:
         target = after / path.relative_to(before)
         if path.is_dir():
             disk.make_folder(target)
-        elif path.name not in _MADE_ANEW:
+        elif path.name not in _MADE_ANEW and not path.is_socket():
             with suppress(FileNotFoundError):
                 target.hardlink_to(path)
     for path in (after, *after.rglob("*/")):
@@ -141,16 +153,17 @@ def _link(before: Path, after: Path, disk: Disk) -> None:
 
 
 def sweep(shared: Path, lease: Lease) -> None:
-    """Removes the folders of the ledger's terms that are over.
+    """Removes the folders of the ledger's terms that are over, and those that were never made whole.
 
-    Only those are removed that the ledger's folder names as its past, because another ledger may have folders here. One
-    that a coordinator uses stays: a leader that was stopped, or one on a copy of the ledger.
+    A term is over if the ledger's folder names it as its past: another ledger may have folders here. A folder that a
+    coordinator uses or makes stays: that of a leader that was stopped, or of one on a copy of the ledger.
 
     Raises:
         LedgerError: the lease is lost. Nothing was removed.
     """
     home = lease.home()
-    for name in _past(shared / home) if home else ():
+    parts = [path.name for path in shared.glob(f"*{_PART}") if NAME.fullmatch(path.name.removesuffix(_PART))]
+    for name in [*(_past(shared / home) if home else ()), *parts]:
         remove(shared / name)
 
 

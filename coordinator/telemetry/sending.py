@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 import fedau2
 from coordinator.telemetry.bridge import bridged
 from coordinator.telemetry.spans import Spans
+from fedau2.logs import Seldom
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Telemetry:
         self._provider.add_span_processor(BatchSpanProcessor(spans))
         self.spans = Spans(self._provider.get_tracer("fedau2"))
         self._metrics, self._registry = metrics, registry
-        self._since, self._ending = time.time(), Event()
+        self._since, self._ending, self._failures = time.time(), Event(), Seldom()
         self._thread = Thread(target=self._report, name="telemetry", daemon=True)
         self._thread.start()
 
@@ -73,6 +74,10 @@ class Telemetry:
         ending = False
         while not ending:
             ending = self._ending.wait(PERIOD)
-            if (registry := self._registry()) is not None:
-                self._metrics.export(bridged(registry, self._resource, self._since, time.time()), _TIMEOUT * 1000)
+            try:
+                if (registry := self._registry()) is not None:
+                    self._metrics.export(bridged(registry, self._resource, self._since, time.time()), _TIMEOUT * 1000)
+            except Exception as error:
+                if number := self._failures.count("report"):
+                    _log.warning("reports of metrics failed, the last by %s: %d more", type(error).__name__, number)
         self._metrics.shutdown(_TIMEOUT * 1000)

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TextIO
 
@@ -76,7 +76,8 @@ def _read(reading: int, elsewhere: int) -> None:
 
 def _take(line: bytes, seldom: Seldom, elsewhere: int) -> None:
     if (match := _LINE.match(line)) is None:
-        os.write(elsewhere, line + b"\n")
+        with suppress(OSError):  # who read standard error may be gone, and the log goes on
+            os.write(elsewhere, line + b"\n")
         return
     reasons = dict.fromkeys(_REASON.findall(match[2]))
     seldom.say(_log, "gRPC: %s", b" ".join([match[1], *reasons]).decode())

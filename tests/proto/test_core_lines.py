@@ -60,3 +60,21 @@ def test_a_process_that_aborts_says_where():
     code, lines = said("with core_lines.captured():\n    os.abort()")
     assert code < 0
     assert any("Fatal Python error: Aborted" in line for line in lines)
+
+
+def test_the_log_goes_on_when_nobody_reads_standard_error_any_more():
+    body = (
+        HEAD
+        + """
+reading, writing = os.pipe()
+os.dup2(writing, 2)
+os.close(writing)
+os.close(reading)
+logging.getLogger().handlers[:] = [logging.StreamHandler(sys.stdout)]
+with core_lines.captured():
+    os.write(2, b"a line that nobody can read\\n")
+    os.write(2, LINE + TEXT + b"\\n")
+"""
+    )
+    done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, timeout=60)
+    assert "gRPC: ssl_transport_security.cc:1884" in done.stdout

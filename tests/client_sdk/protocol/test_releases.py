@@ -11,6 +11,8 @@ from client_sdk import ReleaseError, Result, UsageError
 from client_sdk.protocol.releases import Releases
 from client_sdk.protocol.trust import Trust
 from client_sdk.store.sqlite_store import SqliteStore
+from export.bundle import Bundle as Built
+from export.bundle import write
 from fedau2.v1.device_pb2 import FAILURE_REASON_UNSUPPORTED
 from fedau2.v1.task_pb2 import Release, TaskManifest
 from fedau2.wire.releases import SKEW
@@ -138,6 +140,20 @@ def test_a_bundle_whose_time_is_over_is_refused(serving, bundle, remote):  # noq
     over = Release(population="films", sequence=7, issued=issued, expires=issued + 1)
     with serving(signed(bundle.with_manifest(release=over))) as client:
         refused(client, remote, ReleaseError, FAILURE_REASON_UNSUPPORTED)
+
+
+def test_a_starter_is_used_after_its_time_and_its_number_counts(serving, bundle, tmp_path):  # noqa: F811
+    issued = int(time.time()) - 10_000
+    old = signed(
+        bundle.with_manifest(release=Release(population="films", sequence=7, issued=issued, expires=issued + 1))
+    )
+    write(Built(old.manifest, old.blobs), tmp_path / "starter")
+    with serving(signed(bundle.with_manifest(release=release(6))), starter=tmp_path / "starter") as client:
+        assert client.recommend(3)
+        with pytest.raises(ReleaseError, match="sequence number 6"):
+            client.sync()
+    with serving(signed(bundle.with_manifest(release=release(7)))) as client:
+        assert client.sync().result == Result.UPLOADED
 
 
 def test_an_app_may_require_releases(serving, bundle, remote):  # noqa: F811

@@ -1,5 +1,6 @@
 """`fedau2-coordinator dashboard`: it serves beside a coordinator with an operator's credentials, or says why not."""
 
+import asyncio
 import re
 import signal
 import subprocess
@@ -91,6 +92,23 @@ def test_files_are_checked_before_anything_is_served(pki, capsys):
     (pki / "roles.toml").write_text('vera = "queen"')
     assert main(["dashboard", *tls(pki), f"--roles={pki / 'roles.toml'}"]) == 1
     assert "vera has the role 'queen'" in capsys.readouterr().err
+
+
+def test_on_loopback_everybody_looks_and_buttons_must_be_asked_for(tools, tmp_path):
+    served = tools.Process(tmp_path / "state")
+
+    async def create():
+        async with tools.connect(served.devices, served.admin) as lab:
+            return await lab.create()
+
+    try:
+        task_id = asyncio.run(create())
+        for options, buttons in (((), False), (("--buttons",), True)):
+            with running(f"--admin={served.admin}", *options) as (_, page):
+                text = urlopen(f"{page}/tasks/{task_id}", timeout=30).read().decode()
+                assert ("<button" in text) == buttons
+    finally:
+        served.end(served.child.terminate)
 
 
 def test_an_address_in_use_is_named(tools, tmp_path, capsys):

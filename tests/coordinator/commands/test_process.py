@@ -87,7 +87,7 @@ def test_a_hangup_in_the_middle_of_an_upload_ends_nothing(tools, tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
 def test_another_account_of_the_machine_cannot_call_an_admin_socket(tools, tmp_path):
-    """The default address of operators is a port of loopback, which every account reaches; a socket is not."""
+    """Every account reaches a port of loopback. A socket is for its owner."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)  # others may look for what is in it
         admin = f"{folder}/admin.sock"

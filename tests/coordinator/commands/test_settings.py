@@ -132,7 +132,7 @@ def test_what_is_no_origin_is_refused(origin):
         ),
         (["--state", "x", "--admin", "unix:a,b"], {}, "admin must be HOST:PORT"),
         (["--state", "x", "--metrics", "[::1]:70000"], {}, "metrics must be HOST:PORT"),
-        (["--state", "x", "--metrics", "127.0.0.1:8644"], {}, "admin and metrics are both 127.0.0.1:8644"),
+        (["--state", "x", "--admin", "[::1]:9", "--metrics", "[::1]:9"], {}, r"admin and metrics are both \[::1\]:9"),
         (["--state", "x", "--listen", "unix:a", "--admin", "unix:./a"], {}, "listen and admin are both unix:/"),
         (["--state", "x", "--admin", "0.0.0.0:1"], {}, "admin is 0.0.0.0:1, which is not a loopback address"),
         (["--state", "x", "--admin-tls-key", "k"], {}, "admin_tls_certificate and admin_tls_key go together"),

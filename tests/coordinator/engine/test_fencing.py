@@ -5,6 +5,7 @@ It must change nothing that counts: not the ledger, and not the files that the l
 
 import asyncio
 import shutil
+import sqlite3
 import threading
 import time
 from contextlib import closing, suppress
@@ -12,10 +13,11 @@ from contextlib import closing, suppress
 import pytest
 
 from coordinator.cli import main
-from coordinator.errors import CoordinatorError
+from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.store import terms
 from coordinator.store.disk import REAL
 from coordinator.store.lease import Lease
+from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.wire import blobs
 from tests.coordinator.faults import ROUNDS, CountingDisk, Life
 from tests.coordinator.postgres import fresh_database
@@ -127,3 +129,21 @@ def test_a_leader_that_was_stopped_changes_nothing(tools, postgres, tmp_path, nu
 def test_a_leader_that_was_stopped_at_any_step_changes_nothing(tools, postgres, tmp_path, steps):
     for number in range(steps - 5):  # a group of writes may be a step more or less
         check(tools, postgres, tmp_path / str(number), number)
+
+
+def test_a_former_leader_exports_nothing(tools, tmp_path):
+    """Its log of operators' calls is not the one that its successor goes on with."""
+
+    async def run():
+        async with tools.open_lab(tmp_path) as lab:
+            bundle = tools.make_bundle()
+            await lab.create(bundle)
+            request = FetchResourceRequest(sha256=bundle.manifest.catalogue.sha256)
+            exported = [part async for part in lab.coordinator.admin.fetch_resource(request)]
+            assert b"".join(part.data for part in exported) == bundle.blobs[bundle.manifest.catalogue.sha256]
+            with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as successor:
+                successor.execute("UPDATE commits SET number = number + 1")
+            with pytest.raises(StoppedError):
+                await anext(lab.coordinator.admin.fetch_resource(request))
+
+    asyncio.run(run())

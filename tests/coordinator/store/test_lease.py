@@ -1,5 +1,6 @@
 """The lease: one coordinator leads, the server ends a lease that nobody keeps, and a leader that lost it is told."""
 
+import secrets
 import threading
 import time
 from contextlib import closing
@@ -7,7 +8,7 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sa
 
-from coordinator.errors import LedgerError
+from coordinator.errors import LedgerError, SettingError
 from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
 from tests.coordinator import silence
@@ -146,3 +147,21 @@ def test_the_ledger_moves_to_another_folder_once_for_each_state_of_it(postgres_u
 def test_only_postgresql_has_leases(url):
     with pytest.raises(LedgerError):
         Lease(url, "first:1", 10)
+
+
+def test_a_coordinator_whose_role_could_not_take_over_is_told_at_its_start(postgres, postgres_url):
+    role = f"stranger_{secrets.token_hex(4)}"
+    with administration(postgres) as connection:
+        leader = connection.execute(sa.text("SELECT current_user")).scalar_one()
+        connection.execute(sa.text(f"CREATE ROLE {role}"))
+        try:
+            acting = sa.make_url(postgres_url).update_query_dict({"options": f"-c role={role}"})
+            as_stranger = acting.render_as_string(hide_password=False)
+            with lease(postgres_url, "first:1") as first, lease(as_stranger, "second:2") as second:
+                first.seek()
+                with pytest.raises(SettingError, match="let all coordinators use one role"):
+                    second.seek()
+                connection.execute(sa.text(f'GRANT "{leader}" TO {role}'))
+                assert second.seek() == "first:1"
+        finally:
+            connection.execute(sa.text(f"DROP ROLE {role}"))

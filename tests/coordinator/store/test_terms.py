@@ -105,6 +105,30 @@ def test_crashes_at_the_start_leave_nothing_that_piles_up(tools, tmp_path, postg
         assert {path.name for path in tmp_path.iterdir()} == {folder.name, "notes"}
 
 
+def test_a_folder_that_was_never_made_whole_is_removed_unless_somebody_makes_it(
+    tools, tmp_path, postgres_url, monkeypatch
+):
+    with leading(postgres_url) as lease:
+        asyncio.run(work(tools, terms.begin(tmp_path, lease, REAL), lease.term_url))
+
+        def crash(*arguments):
+            raise RuntimeError("the power fails")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(terms, "_link", crash)
+            with pytest.raises(RuntimeError):
+                terms.begin(tmp_path, lease, REAL)
+        (left,) = tmp_path.glob("*.part")
+        others = [tmp_path / name for name in ("notes.part", f"{'a' * 32}.part")]
+        for folder in others:
+            folder.mkdir()
+        with hold((others[1] / "lock").open("a")):  # of another ledger, for example
+            terms.sweep(tmp_path, lease)
+            assert (left.exists(), [folder.exists() for folder in others]) == (False, [True, True])
+        terms.sweep(tmp_path, lease)
+        assert [folder.exists() for folder in others] == [True, False]
+
+
 def test_folders_of_another_ledger_and_of_a_newer_one_are_left_alone(tools, tmp_path, postgres_url):
     """Such as that of the ledger of which this one is a copy of yesterday."""
     strange = tmp_path / ("0" * 32)

@@ -109,7 +109,15 @@ def test_without_the_setting_nothing_of_it_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["collector:4318", "http://collector.example.com:4318", "ftp://127.0.0.1", "https://a:b@c"]
+    "url",
+    [
+        "collector:4318",
+        "http://collector.example.com:4318",
+        "ftp://127.0.0.1",
+        "https://a:b@c",
+        "https://:b@c",
+        "https://@c",
+    ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(tmp_path, capsys, url):
     assert main(["serve", "--check", "--state", str(tmp_path / "state"), "--telemetry", url]) == 1
@@ -123,3 +131,32 @@ def test_without_the_extra_its_name_is_said_before_anything_starts(tmp_path, cap
     assert main(["serve", "--state", str(tmp_path / "state"), "--telemetry", HERE]) == 1
     assert "pip install 'fedau2[otel]'" in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
+
+
+def test_a_report_that_fails_is_not_the_last_one(monkeypatch, caplog):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+    from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from coordinator.metrics.metrics import Metrics
+    from coordinator.telemetry import sending
+
+    arrived, registries = threading.Event(), iter([None, "broken"])
+
+    class Arriving(MetricExporter):
+        def export(self, metrics_data, timeout_millis=0, **more):
+            arrived.set()
+            return MetricExportResult.SUCCESS
+
+        def force_flush(self, timeout_millis=0):
+            return True
+
+        def shutdown(self, timeout_millis=0, **more):
+            pass
+
+    metrics = Metrics()
+    monkeypatch.setattr(sending, "PERIOD", 0.001)
+    telemetry = sending.Telemetry(InMemorySpanExporter(), Arriving(), lambda: next(registries, metrics.registry))
+    assert arrived.wait(60)
+    telemetry.close()
+    assert "reports of metrics failed, the last by AttributeError" in caplog.text
