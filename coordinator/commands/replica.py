@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -19,7 +19,7 @@ from coordinator.grpc.peers import Peers
 from coordinator.grpc.server import ADMIN, GRACE, Servers
 from coordinator.grpc.tls import Tls
 from coordinator.metrics.metrics import Gauges, Metrics
-from coordinator.store import term_objects, terms
+from coordinator.store import term_objects, terms, timelines
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.lease import Lease
 from coordinator.store.mirror import Mirror
@@ -91,6 +91,8 @@ class Replica:
     def __init__(self, settings: Settings, tls: Tls | None, servers: Servers, lease: Lease) -> None:
         assert settings.state is not None  # checked
         self._state, self._servers, self._lease = settings.state, servers, lease
+        self._interval = settings.replica_lease
+        self._watching: asyncio.Task[None] | None = None
         self._objects = None if settings.objects is None else Objects.open(settings.objects)
         self._mirror: Mirror | None = None
         self._line = Line(tls)
@@ -173,6 +175,8 @@ class Replica:
 
     def release(self) -> None:
         """Gives the lease back, so that another coordinator leads at once."""
+        if self._watching is not None:
+            self._watching.cancel()
         self._lease.close()
         if self._mirror is not None:
             self._mirror.close()
@@ -197,6 +201,8 @@ class Replica:
     async def settle(self, coordinator: Coordinator) -> None:
         """Removes the folders of terms that are over, once the coordinator of this one has recovered.
 
+        From now on it is watched whether a replica of the database was promoted.
+
         Raises:
             CoordinatorError: the lease is lost.
         """
@@ -206,6 +212,21 @@ class Replica:
         except LedgerError:
             await self.expect_lease()
             raise
+        if self._mirror is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Ends the lead once another coordinator leads where a replica of this database was promoted."""
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                with suppress(OSError):  # who cannot read the folder cannot write there either
+                    await asyncio.to_thread(timelines.expect_newest, self._state, self._lease)
+            except LedgerError as error:
+                _log.error("%s", error)
+                self._lease.close()
+                self._end(asyncio.get_running_loop())
+                return
 
     def _sweep(self) -> None:
         if self._mirror is None:

@@ -15,6 +15,7 @@ from coordinator.commands.replica import Replica
 from coordinator.commands.settings import Settings
 from coordinator.errors import StoppedError
 from coordinator.grpc.server import Servers
+from coordinator.store import timelines
 from coordinator.store.lease import Lease
 from fedau2.wire.status import Status, StatusError
 from tests.coordinator import conftest as tools
@@ -129,6 +130,20 @@ def test_a_leader_whose_database_falls_silent_ends_by_itself_and_another_leads(t
         assert asyncio.run(main(line, one, two)) == 1
         code, errors = one.end(lambda: None)
     assert code == 1
+    assert "stopped, because this coordinator no longer leads" in errors
+
+
+def test_a_leader_on_a_former_primary_ends_once_another_leads_on_a_later_timeline(tmp_path, postgres_url):
+    with ExitStack() as stack:
+        one = stack.enter_context(replica(tmp_path, postgres_url, "one"))
+        (noted,) = (tmp_path / "shared").glob(f"*/{timelines.NAME}")
+        server, timeline = noted.read_text().split()
+        other = tmp_path / "shared" / ("0" * 32)
+        other.mkdir()
+        (other / timelines.NAME).write_text(f"{server} {int(timeline) + 1}\n")
+        code, errors = one.end(lambda: None)
+    assert code == 1
+    assert "the database is a former primary" in errors
     assert "stopped, because this coordinator no longer leads" in errors
 
 
