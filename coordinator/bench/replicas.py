@@ -56,7 +56,7 @@ async def measure(effort: Effort, database: str, objects: str | None = None) -> 
     with ExitStack() as stack:
         alone = stack.enter_context(CoordinatorServer())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedau2-bench-", dir=DISK)))
-        shared = ("--database", database, "--replica", "127.0.0.1:0", "--replica-lease", "60")
+        shared: tuple[str, ...] = ("--database", database, "--replica", "127.0.0.1:0", "--replica-lease", "60")
         folders = [folder] * 3
         if objects is not None:
             shared += ("--objects", objects)

@@ -70,9 +70,8 @@ def _take_over(mirror: Mirror, lease: Lease, ledger: Ledger, before: str) -> lis
     """Goes on with the files of the term before, and returns the names of the newest terms so far."""
     folder, objects = StateFolder(mirror.folder), mirror.objects
     found: dict[str, list[Part]] = {}
-    failed: list[str] = []
+    failed = [item.key.rpartition("/")[2] for item in objects.list(f"{before}/{_BEGUN}")]
     if listed(objects, before) or not (folder.path.parent / before).is_dir():
-        failed = [item.key.rpartition("/")[2] for item in objects.list(f"{before}/{_BEGUN}")]
         found = fetch(objects, before, folder.path)
     else:
         _adopt(folder.path.parent / before, folder.path)
