@@ -1,6 +1,7 @@
 """Keys of publishers, and bundles signed with them. Ed25519; keys are PEM files."""
 
 import os
+import time
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,7 +22,7 @@ from export.releases import DAYS, Terms
 from fedau2 import files
 from fedau2.v1.task_pb2 import Release, TaskManifest
 from fedau2.wire import bundles as folders
-from fedau2.wire import signatures
+from fedau2.wire import releases, signatures
 
 
 def keygen(private: Path, public: Path) -> None:
@@ -102,12 +103,12 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def check(folder: Path, public: Path) -> None:
-    """Checks, as devices do, that a bundle is signed with the private half of a key.
+    """Checks, as devices do, that a bundle is signed with the private half of a key, and that its time is not over.
 
     Raises:
         BundleError: the manifest cannot be read.
         KeyFileError: the file holds no public Ed25519 key.
-        VerificationError: the bundle is not signed, or is signed by another key.
+        VerificationError: the bundle is not signed, or is signed by another key; or its time is over.
     """
     try:
         trust = Trust([public.read_bytes()])
@@ -115,8 +116,10 @@ def check(folder: Path, public: Path) -> None:
         raise KeyFileError(f"{public} cannot be read: {error}") from error
     except UsageError as error:
         raise KeyFileError(f"{public}: {error}") from error
-    bundles.read(folder)
+    task = bundles.read(folder).manifest
     try:
         trust.check((folder / folders.MANIFEST).read_bytes())
     except UntrustedTaskError as error:
         raise VerificationError(str(error)) from error
+    if releases.expired(task.release, time.time()):
+        raise VerificationError("the time for which the bundle was signed is over: sign it again")

@@ -191,3 +191,12 @@ def test_terms_that_no_device_would_accept_are_refused_and_nothing_is_signed(fol
     assert main(["sign", str(folder), "--key", str(private), *words]) == 1
     assert "release" in (said := capsys.readouterr().err) or "--population" in said or "out of range" in said
     assert manifest_of(folder) == before
+
+
+def test_a_bundle_whose_time_is_over_is_not_verified(folder, keys, capsys, monkeypatch):
+    private, public = keys("publisher")
+    monkeypatch.setattr("export.releases.time.time", lambda: 1e9)
+    assert main(["sign", str(folder), "--key", str(private), "--population", "films", "--days", "1"]) == 0
+    monkeypatch.undo()
+    assert main(["verify", str(folder), "--key", str(public)]) == 1
+    assert "is over" in capsys.readouterr().err

@@ -238,6 +238,7 @@ def test_catalogues_are_kept_as_long_as_state_that_needs_them(store):
 LATER = [
     *(f"DROP TABLE {name}" for name in ("tasks", "excluded", "personalised", "identities", "participations")),
     "DROP TABLE masked_contributions",
+    "DROP TABLE releases",
     "ALTER TABLE staged DROP COLUMN noise",
     *(f"ALTER TABLE {name} DROP COLUMN masked" for name in ("staged", "departures")),
     *(f"ALTER TABLE interactions DROP COLUMN {name}" for name in ("kind", "weight", "value")),
