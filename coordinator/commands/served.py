@@ -1,7 +1,11 @@
 """The addresses on which `serve` answers: they are announced once, and their connections are limited."""
 
 import asyncio
+import logging
+import os
+import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from coordinator.commands.settings import Settings
 from coordinator.grpc.connections import Connections
@@ -9,6 +13,8 @@ from coordinator.grpc.handlers import Observe
 from coordinator.grpc.server import Servers
 from coordinator.grpc.tls import Tls
 from fedau2.wire import addresses
+
+_log = logging.getLogger(__name__)
 
 
 class Served:
@@ -26,7 +32,7 @@ class Served:
         served = {"devices": self._servers.devices, "admin": self._servers.admin, "web": self._web}
         for name, address in served.items():
             if address is not None:
-                print(f"serving {name} on {address}", flush=True)
+                _announce(f"serving {name} on {address}")
         watching = asyncio.create_task(self._connections().watch())
         self._stack.callback(watching.cancel)
 
@@ -38,6 +44,15 @@ class Served:
     def _turned_away(self, address: str, count: int) -> None:
         if limited := self._servers.door.limited():
             limited.turned_away("connections", address, count)
+
+
+def _announce(line: str) -> None:
+    """Prints a line. If that fails, for example because the disk of the output is full, nothing more is printed."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - what could not be written would fail again at the end
+        _log.warning("the addresses cannot be printed, and are served all the same: %s", error)
 
 
 async def web(

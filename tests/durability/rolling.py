@@ -40,19 +40,21 @@ class Rolling(Run):
         for member in self.replicas.members:
             await_answers(member)
         for member in [member for member in self.replicas.members if member is not leader]:
-            self._replace(member, version)
+            self._stop(member, version)
+            member.start()
+            await_answers(member)
             self.figures.events["stand-bys replaced"] += 1
         former, began = leader.child, time.monotonic()
-        self._replace(leader, version)
+        self._stop(leader, version)
         self.replicas.await_leader(other_than=former)
         self.figures.takeovers.append(time.monotonic() - began)
+        self.replicas.supervise()
+        await_answers(leader)
         self.figures.events["leaders replaced"] += 1
 
-    def _replace(self, member, version):
+    def _stop(self, member, version):
         assert member.end(signal.SIGTERM) == 0, member.log.read_text()[-4000:]
         member.sources = version
-        member.start()
-        await_answers(member)
 
 
 def await_answers(member):

@@ -80,4 +80,6 @@ def test_a_replica_that_lacks_transactions_is_refused_and_can_be_accepted(
             go_on(running)
         else:
             replicas.await_ends()
-            assert "restore" in capsys.readouterr().err
+            refusal = capsys.readouterr().err
+            assert "the checkpoint of task" in refusal
+            assert "put the file back from a copy" in refusal

@@ -17,7 +17,7 @@ FIRST_OF_SEVERAL = "af91f8d7"
 LEDGER_4 = "bff9a761"
 """A commit whose ledger has version 4. It knows no other coordinators."""
 
-_PARTS = ("coordinator", "proto", "client_sdk")
+_PARTS = ("coordinator", "proto")
 
 _STEP = """
 _later = sa.Column("later", sa.Integer())

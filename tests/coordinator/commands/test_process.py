@@ -13,6 +13,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from fedau2.v1 import admin_pb2
+from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from tests import certificates
 
 
@@ -109,3 +111,32 @@ def test_a_process_ends_though_a_thread_hangs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "the reason" in done.stderr) == (1, True)
+
+
+def listed(operators):
+    """The tasks, once the coordinator has started."""
+    with grpc.insecure_channel(operators) as channel:
+        while True:
+            try:
+                request = admin_pb2.ListTasksRequest()
+                return list(AdminServiceStub(channel).ListTasks(request, timeout=60, wait_for_ready=True).tasks)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_it_serves_and_ends_well_when_the_disks_of_its_output_and_of_temporary_files_are_full(tmp_path):
+    operators = f"unix:{tmp_path}/admin.sock"
+    command = [sys.executable, "-m", "coordinator"]
+    serve = [*command, "serve", "--state", tmp_path / "state", "--listen", f"unix:{tmp_path}/d.sock"]
+    with Path("/dev/full").open("wb") as full:
+        environment = os.environ | {"TMPDIR": "/dev/full"}
+        child = subprocess.Popen([*serve, "--admin", operators], stdout=full, stderr=full, env=environment)
+    try:
+        assert listed(operators) == []
+        child.terminate()
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+        child.wait()
