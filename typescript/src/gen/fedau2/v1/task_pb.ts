@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/task.proto.
  */
 export const file_fedau2_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwgEKCE1hdGNoaW5nEgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSEwoLZnJlcXVlbmNpZXMYBSABKA0SEQoJYmFuZHdpZHRoGAYgASgCEg4KBndlaWdodBgHIAEoAhIMCgRyYXRlGAggASgCEg8KB21pbmltdW0YCSABKA0SDAoEc2VlZBgKIAEoDRINCgVyaWRnZRgLIAEoAiLDAQoLTG9jYWxVcGRhdGUSDQoFc3RlcHMYASABKA0SEQoJbmVnYXRpdmVzGAIgASgNEg0KBWNodW5rGAMgASgNEh0KFXByaXZhdGVfbGVhcm5pbmdfcmF0ZRgEIAEoAhIcChRzaGFyZWRfbGVhcm5pbmdfcmF0ZRgFIAEoAhISCgpjb3Zlcl9yb3dzGAogASgCSgQIBhAKUglsMV93ZWlnaHRSBmtsX2NhcFIQa2xfYW5uZWFsX3JvdW5kc1IHZHJvcG91dCKrAQoJT3B0aW1pemVyEiYKBGtpbmQYASABKA4yGC5mZWRhdTIudjEuT3B0aW1pemVyS2luZBIVCg1sZWFybmluZ19yYXRlGAIgASgCEg0KBWJldGExGAMgASgCEg0KBWJldGEyGAQgASgCEg8KB2Vwc2lsb24YBSABKAISHAoPbm9pc2VfY29ycmVjdGVkGAYgASgISACIAQFCEgoQX25vaXNlX2NvcnJlY3RlZCKEAQoKU2VydmVyU3RlcBIkCgZzaGFyZWQYASABKAsyFC5mZWRhdTIudjEuT3B0aW1pemVyEicKCWFkdmVyc2FyeRgCIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISEQoJY2xpcF9ub3JtGAMgASgCEhQKDGNsaXBfbWVkaWFucxgEIAEoAiKTAQoSSW50ZXJhY3Rpb25XZWlnaHRzEgwKBHZpZXcYASABKAISDAoEbGlrZRgCIAEoAhIQCghwdXJjaGFzZRgDIAEoAhIOCgZyYXRpbmcYBCABKAISFQoNbG93ZXN0X3JhdGluZxgFIAEoAhITCgtmdWxsX3JhdGluZxgGIAEoAhITCgthcHBfd2VpZ2h0cxgHIAEoCCLgAgoEUGxhbhIlCgVsb2NhbBgBIAEoCzIWLmZlZGF1Mi52MS5Mb2NhbFVwZGF0ZRIpCgthZHZlcnNhcmllcxgCIAMoCzIULmZlZGF1Mi52MS5BZHZlcnNhcnkSJQoGc2VydmVyGAMgASgLMhUuZmVkYXUyLnYxLlNlcnZlclN0ZXASGgoSbWluaW11bV9zZXBhcmF0aW9uGAQgASgNEjMKCnBhcmFtZXRlcnMYBSADKAsyHy5mZWRhdTIudjEuUGxhbi5QYXJhbWV0ZXJzRW50cnkSMwoMaW50ZXJhY3Rpb25zGAYgASgLMh0uZmVkYXUyLnYxLkludGVyYWN0aW9uV2VpZ2h0cxImCgltYXRjaGluZ3MYByADKAsyEy5mZWRhdTIudjEuTWF0Y2hpbmcaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEivwMKDFRhc2tNYW5pZmVzdBIOCgZmb3JtYXQYASABKA0SDQoFbW9kZWwYAiABKAkSJgoHdGVuc29ycxgDIAMoCzIVLmZlZGF1Mi52MS5UZW5zb3JTcGVjEh0KBHBsYW4YBCABKAsyDy5mZWRhdTIudjEuUGxhbhINCgVpdGVtcxgFIAEoDRImCgljYXRhbG9ndWUYBiABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USJwoKY2hlY2twb2ludBgHIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRIgCgZncmFwaHMYCCADKAsyEC5mZWRhdTIudjEuR3JhcGgSFgoOZGVyaXZlZF9zdGF0ZXMYCSADKAkSHQoEZHJhdxgKIAEoDjIPLmZlZGF1Mi52MS5EcmF3Eg0KBW5vaXNlGAsgASgNEhkKEXJlcXVpcmVkX2ZlYXR1cmVzGAwgAygJEhEKCWFuY2VzdG9ycxgNIAMoDBITCgtmaXJzdF9yb3VuZBgOIAEoBBIqCgtzZWN1cmVfc3VtcxgPIAEoCzIVLmZlZGF1Mi52MS5TZWN1cmVTdW1zEhIKCXNpZ25hdHVyZRjoByABKAwi5wEKC0Nsb3NpbmdSdWxlEgwKBGdvYWwYASABKA0SDwoHbWluaW11bRgCIAEoDRIPCgdtYXhpbXVtGAMgASgNEhYKDm92ZXJfc2VsZWN0aW9uGAQgASgCEisKCGRlYWRsaW5lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWxlYXNlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKC2FnZ3JlZ2F0aW9uGAcgASgOMhYuZmVkYXUyLnYxLkFnZ3JlZ2F0aW9uEgwKBHRyaW0YCCABKAIiMAoOQ2xpZW50VmVyc2lvbnMSDwoHbWluaW11bRgBIAEoCRINCgViZWxvdxgCIAEoCSJpCgtSZXRyeVdpbmRvdxIsCglkZWxheV9taW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJZGVsYXlfbWF4GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKngKEkNoZWNrcG9pbnRFbmNvZGluZxIjCh9DSEVDS1BPSU5UX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASHwobQ0hFQ0tQT0lOVF9FTkNPRElOR19GTE9BVDE2EAESHAoYQ0hFQ0tQT0lOVF9FTkNPRElOR19JTlQ4EAIqbgoJR3JhcGhLaW5kEhoKFkdSQVBIX0tJTkRfVU5TUEVDSUZJRUQQABIWChJHUkFQSF9LSU5EX1BSRVBBUkUQARIYChRHUkFQSF9LSU5EX1JFQ09NTUVORBACEhMKD0dSQVBIX0tJTkRfU1RFUBADKkAKBERyYXcSFAoQRFJBV19VTlNQRUNJRklFRBAAEhIKDkRSQVdfQ09OVFJBU1RTEAESDgoKRFJBV19XSE9MRRACKlkKBEhlYWQSFAoQSEVBRF9VTlNQRUNJRklFRBAAEgwKCEhFQURfTUxQEAESDAoISEVBRF9WQUUQAhIOCgpIRUFEX0RTVkFFEAMSDwoLSEVBRF9TQ0FMQVIQBCpXCglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASFgoST0JKRUNUSVZFX1JFVkVSU0FMEAESFwoTT0JKRUNUSVZFX0NPTkZVU0lPThACKm4KB1RyaWdnZXISFwoTVFJJR0dFUl9VTlNQRUNJRklFRBAAEg8KC1RSSUdHRVJfT0ZGEAESEgoOVFJJR0dFUl9HTE9CQUwQAhIUChBUUklHR0VSX1BSRVRSQUlOEAMSDwoLVFJJR0dFUl9TVVQQBCpgCg1PcHRpbWl6ZXJLaW5kEh4KGk9QVElNSVpFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1BUSU1JWkVSX0tJTkRfU0dEEAESFwoTT1BUSU1JWkVSX0tJTkRfQURBTRACKmAKC0FnZ3JlZ2F0aW9uEhsKF0FHR1JFR0FUSU9OX1VOU1BFQ0lGSUVEEAASFgoSQUdHUkVHQVRJT05fTUVESUFOEAESHAoYQUdHUkVHQVRJT05fVFJJTU1FRF9NRUFOEAJiBnByb3RvMw", [file_fedau2_v1_secure, file_fedau2_v1_tensors, file_google_protobuf_duration]);
+  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwgEKCE1hdGNoaW5nEgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSEwoLZnJlcXVlbmNpZXMYBSABKA0SEQoJYmFuZHdpZHRoGAYgASgCEg4KBndlaWdodBgHIAEoAhIMCgRyYXRlGAggASgCEg8KB21pbmltdW0YCSABKA0SDAoEc2VlZBgKIAEoDRINCgVyaWRnZRgLIAEoAiI6CgZFcmFzZWQSDAoEbmFtZRgBIAEoCRIRCglhdHRyaWJ1dGUYAiABKAkSDwoHY2xhc3NlcxgDIAMoCSKtAQoGRXJhc2VyEiEKBmVyYXNlZBgBIAMoCzIRLmZlZGF1Mi52MS5FcmFzZWQSEAoIcHJvdGVjdHMYAiABKAkSDQoFc3RlcHMYAyABKA0SEwoLZnJlcXVlbmNpZXMYBCABKA0SDgoGbGVuZ3RoGAUgASgCEg0KBWZsb29yGAYgASgCEgwKBHJhdGUYByABKAISDwoHbWluaW11bRgIIAEoDRIMCgRzZWVkGAkgASgNIsMBCgtMb2NhbFVwZGF0ZRINCgVzdGVwcxgBIAEoDRIRCgluZWdhdGl2ZXMYAiABKA0SDQoFY2h1bmsYAyABKA0SHQoVcHJpdmF0ZV9sZWFybmluZ19yYXRlGAQgASgCEhwKFHNoYXJlZF9sZWFybmluZ19yYXRlGAUgASgCEhIKCmNvdmVyX3Jvd3MYCiABKAJKBAgGEApSCWwxX3dlaWdodFIGa2xfY2FwUhBrbF9hbm5lYWxfcm91bmRzUgdkcm9wb3V0IqsBCglPcHRpbWl6ZXISJgoEa2luZBgBIAEoDjIYLmZlZGF1Mi52MS5PcHRpbWl6ZXJLaW5kEhUKDWxlYXJuaW5nX3JhdGUYAiABKAISDQoFYmV0YTEYAyABKAISDQoFYmV0YTIYBCABKAISDwoHZXBzaWxvbhgFIAEoAhIcCg9ub2lzZV9jb3JyZWN0ZWQYBiABKAhIAIgBAUISChBfbm9pc2VfY29ycmVjdGVkIoQBCgpTZXJ2ZXJTdGVwEiQKBnNoYXJlZBgBIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISJwoJYWR2ZXJzYXJ5GAIgASgLMhQuZmVkYXUyLnYxLk9wdGltaXplchIRCgljbGlwX25vcm0YAyABKAISFAoMY2xpcF9tZWRpYW5zGAQgASgCIpMBChJJbnRlcmFjdGlvbldlaWdodHMSDAoEdmlldxgBIAEoAhIMCgRsaWtlGAIgASgCEhAKCHB1cmNoYXNlGAMgASgCEg4KBnJhdGluZxgEIAEoAhIVCg1sb3dlc3RfcmF0aW5nGAUgASgCEhMKC2Z1bGxfcmF0aW5nGAYgASgCEhMKC2FwcF93ZWlnaHRzGAcgASgIIoMDCgRQbGFuEiUKBWxvY2FsGAEgASgLMhYuZmVkYXUyLnYxLkxvY2FsVXBkYXRlEikKC2FkdmVyc2FyaWVzGAIgAygLMhQuZmVkYXUyLnYxLkFkdmVyc2FyeRIlCgZzZXJ2ZXIYAyABKAsyFS5mZWRhdTIudjEuU2VydmVyU3RlcBIaChJtaW5pbXVtX3NlcGFyYXRpb24YBCABKA0SMwoKcGFyYW1ldGVycxgFIAMoCzIfLmZlZGF1Mi52MS5QbGFuLlBhcmFtZXRlcnNFbnRyeRIzCgxpbnRlcmFjdGlvbnMYBiABKAsyHS5mZWRhdTIudjEuSW50ZXJhY3Rpb25XZWlnaHRzEiYKCW1hdGNoaW5ncxgHIAMoCzITLmZlZGF1Mi52MS5NYXRjaGluZxIhCgZlcmFzZXIYCSABKAsyES5mZWRhdTIudjEuRXJhc2VyGjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIr8DCgxUYXNrTWFuaWZlc3QSDgoGZm9ybWF0GAEgASgNEg0KBW1vZGVsGAIgASgJEiYKB3RlbnNvcnMYAyADKAsyFS5mZWRhdTIudjEuVGVuc29yU3BlYxIdCgRwbGFuGAQgASgLMg8uZmVkYXUyLnYxLlBsYW4SDQoFaXRlbXMYBSABKA0SJgoJY2F0YWxvZ3VlGAYgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYByABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USIAoGZ3JhcGhzGAggAygLMhAuZmVkYXUyLnYxLkdyYXBoEhYKDmRlcml2ZWRfc3RhdGVzGAkgAygJEh0KBGRyYXcYCiABKA4yDy5mZWRhdTIudjEuRHJhdxINCgVub2lzZRgLIAEoDRIZChFyZXF1aXJlZF9mZWF0dXJlcxgMIAMoCRIRCglhbmNlc3RvcnMYDSADKAwSEwoLZmlyc3Rfcm91bmQYDiABKAQSKgoLc2VjdXJlX3N1bXMYDyABKAsyFS5mZWRhdTIudjEuU2VjdXJlU3VtcxISCglzaWduYXR1cmUY6AcgASgMIucBCgtDbG9zaW5nUnVsZRIMCgRnb2FsGAEgASgNEg8KB21pbmltdW0YAiABKA0SDwoHbWF4aW11bRgDIAEoDRIWCg5vdmVyX3NlbGVjdGlvbhgEIAEoAhIrCghkZWFkbGluZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgthZ2dyZWdhdGlvbhgHIAEoDjIWLmZlZGF1Mi52MS5BZ2dyZWdhdGlvbhIMCgR0cmltGAggASgCIjAKDkNsaWVudFZlcnNpb25zEg8KB21pbmltdW0YASABKAkSDQoFYmVsb3cYAiABKAkiaQoLUmV0cnlXaW5kb3cSLAoJZGVsYXlfbWluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWRlbGF5X21heBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbip4ChJDaGVja3BvaW50RW5jb2RpbmcSIwofQ0hFQ0tQT0lOVF9FTkNPRElOR19VTlNQRUNJRklFRBAAEh8KG0NIRUNLUE9JTlRfRU5DT0RJTkdfRkxPQVQxNhABEhwKGENIRUNLUE9JTlRfRU5DT0RJTkdfSU5UOBACKm4KCUdyYXBoS2luZBIaChZHUkFQSF9LSU5EX1VOU1BFQ0lGSUVEEAASFgoSR1JBUEhfS0lORF9QUkVQQVJFEAESGAoUR1JBUEhfS0lORF9SRUNPTU1FTkQQAhITCg9HUkFQSF9LSU5EX1NURVAQAypACgREcmF3EhQKEERSQVdfVU5TUEVDSUZJRUQQABISCg5EUkFXX0NPTlRSQVNUUxABEg4KCkRSQVdfV0hPTEUQAipZCgRIZWFkEhQKEEhFQURfVU5TUEVDSUZJRUQQABIMCghIRUFEX01MUBABEgwKCEhFQURfVkFFEAISDgoKSEVBRF9EU1ZBRRADEg8KC0hFQURfU0NBTEFSEAQqVwoJT2JqZWN0aXZlEhkKFU9CSkVDVElWRV9VTlNQRUNJRklFRBAAEhYKEk9CSkVDVElWRV9SRVZFUlNBTBABEhcKE09CSkVDVElWRV9DT05GVVNJT04QAipuCgdUcmlnZ2VyEhcKE1RSSUdHRVJfVU5TUEVDSUZJRUQQABIPCgtUUklHR0VSX09GRhABEhIKDlRSSUdHRVJfR0xPQkFMEAISFAoQVFJJR0dFUl9QUkVUUkFJThADEg8KC1RSSUdHRVJfU1VUEAQqYAoNT3B0aW1pemVyS2luZBIeChpPUFRJTUlaRVJfS0lORF9VTlNQRUNJRklFRBAAEhYKEk9QVElNSVpFUl9LSU5EX1NHRBABEhcKE09QVElNSVpFUl9LSU5EX0FEQU0QAipgCgtBZ2dyZWdhdGlvbhIbChdBR0dSRUdBVElPTl9VTlNQRUNJRklFRBAAEhYKEkFHR1JFR0FUSU9OX01FRElBThABEhwKGEFHR1JFR0FUSU9OX1RSSU1NRURfTUVBThACYgZwcm90bzM", [file_fedau2_v1_secure, file_fedau2_v1_tensors, file_google_protobuf_duration]);
 
 /**
  * A blob, addressed by the hash of its content.
@@ -302,6 +302,120 @@ export const MatchingSchema: GenMessage<Matching> = /*@__PURE__*/
   messageDesc(file_fedau2_v1_task, 4);
 
 /**
+ * An attribute that the plan's eraser erases.
+ *
+ * @generated from message fedau2.v1.Erased
+ */
+export type Erased = Message<"fedau2.v1.Erased"> & {
+  /**
+   * Unique among the plan's adversaries, matchings and erased attributes.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string attribute = 2;
+   */
+  attribute: string;
+
+  /**
+   * The attribute's values in label order; at least two, all different.
+   *
+   * @generated from field: repeated string classes = 3;
+   */
+  classes: string[];
+};
+
+/**
+ * Describes the message fedau2.v1.Erased.
+ * Use `create(ErasedSchema)` to create a new message.
+ */
+export const ErasedSchema: GenMessage<Erased> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 5);
+
+/**
+ * Erases attributes from a derived state by maps that devices apply to it. Devices contribute sums of their states to
+ * four tensors: "eraser.scale", "eraser.linear", "eraser.classes" and "eraser.steps". The server keeps moving averages
+ * of the sums to itself, and fits maps to them after each round. The next checkpoint has the maps in the places of
+ * "eraser.linear" and "eraser.steps". With an eraser the manifest requires the feature "eraser". Set by the bundle's
+ * builder.
+ *
+ * @generated from message fedau2.v1.Eraser
+ */
+export type Eraser = Message<"fedau2.v1.Eraser"> & {
+  /**
+   * At least one. A device contributes only if it knows its class of each of them.
+   *
+   * @generated from field: repeated fedau2.v1.Erased erased = 1;
+   */
+  erased: Erased[];
+
+  /**
+   * Name of the derived state that attributes are erased from.
+   *
+   * @generated from field: string protects = 2;
+   */
+  protects: string;
+
+  /**
+   * Most kernel steps after the linear map, from 1 to 64.
+   *
+   * @generated from field: uint32 steps = 3;
+   */
+  steps: number;
+
+  /**
+   * Number of random frequencies of a step, from 1 to 4,096; each gives two features.
+   *
+   * @generated from field: uint32 frequencies = 4;
+   */
+  frequencies: number;
+
+  /**
+   * Usual length of a step, in standard deviations of each number; > 0.
+   *
+   * @generated from field: float length = 5;
+   */
+  length: number;
+
+  /**
+   * Standard deviation of the fixed noise that each device adds to its state, in standard deviations of each number; >= 0.
+   *
+   * @generated from field: float floor = 6;
+   */
+  floor: number;
+
+  /**
+   * Share of the moving average that one round makes, in (0, 1].
+   *
+   * @generated from field: float rate = 7;
+   */
+  rate: number;
+
+  /**
+   * Fewest users of a class in a round whose sums are used; at least 1.
+   *
+   * @generated from field: uint32 minimum = 8;
+   */
+  minimum: number;
+
+  /**
+   * Seed of the frequencies, which are public.
+   *
+   * @generated from field: uint32 seed = 9;
+   */
+  seed: number;
+};
+
+/**
+ * Describes the message fedau2.v1.Eraser.
+ * Use `create(EraserSchema)` to create a new message.
+ */
+export const EraserSchema: GenMessage<Eraser> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 6);
+
+/**
  * The update that a device computes. Set by the bundle's builder.
  *
  * @generated from message fedau2.v1.LocalUpdate
@@ -355,7 +469,7 @@ export type LocalUpdate = Message<"fedau2.v1.LocalUpdate"> & {
  * Use `create(LocalUpdateSchema)` to create a new message.
  */
 export const LocalUpdateSchema: GenMessage<LocalUpdate> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 5);
+  messageDesc(file_fedau2_v1_task, 7);
 
 /**
  * A server optimizer (FedOpt). Set by the bundle's builder.
@@ -410,7 +524,7 @@ export type Optimizer = Message<"fedau2.v1.Optimizer"> & {
  * Use `create(OptimizerSchema)` to create a new message.
  */
 export const OptimizerSchema: GenMessage<Optimizer> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 6);
+  messageDesc(file_fedau2_v1_task, 8);
 
 /**
  * The server's step on the averaged contributions. Set by the bundle's builder.
@@ -451,7 +565,7 @@ export type ServerStep = Message<"fedau2.v1.ServerStep"> & {
  * Use `create(ServerStepSchema)` to create a new message.
  */
 export const ServerStepSchema: GenMessage<ServerStep> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 7);
+  messageDesc(file_fedau2_v1_task, 9);
 
 /**
  * Weights of recorded interactions in training. The weight of an item is the largest weight of its interactions, except
@@ -512,7 +626,7 @@ export type InteractionWeights = Message<"fedau2.v1.InteractionWeights"> & {
  * Use `create(InteractionWeightsSchema)` to create a new message.
  */
 export const InteractionWeightsSchema: GenMessage<InteractionWeights> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 8);
+  messageDesc(file_fedau2_v1_task, 10);
 
 /**
  * Hyper-parameters of the local update and of the server step.
@@ -566,6 +680,13 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
    * @generated from field: repeated fedau2.v1.Matching matchings = 7;
    */
   matchings: Matching[];
+
+  /**
+   * Absent: nothing is erased.
+   *
+   * @generated from field: fedau2.v1.Eraser eraser = 9;
+   */
+  eraser?: Eraser | undefined;
 };
 
 /**
@@ -573,7 +694,7 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 9);
+  messageDesc(file_fedau2_v1_task, 11);
 
 /**
  * The root of a bundle. Set by its builder. Devices and coordinator refuse a manifest that they cannot check.
@@ -700,7 +821,7 @@ export type TaskManifest = Message<"fedau2.v1.TaskManifest"> & {
  * Use `create(TaskManifestSchema)` to create a new message.
  */
 export const TaskManifestSchema: GenMessage<TaskManifest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 10);
+  messageDesc(file_fedau2_v1_task, 12);
 
 /**
  * The conditions on which a round closes, and what becomes of its contributions then. Set by the operator at CreateTask; 1 <= minimum <= goal <= maximum.
@@ -772,7 +893,7 @@ export type ClosingRule = Message<"fedau2.v1.ClosingRule"> & {
  * Use `create(ClosingRuleSchema)` to create a new message.
  */
 export const ClosingRuleSchema: GenMessage<ClosingRule> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 11);
+  messageDesc(file_fedau2_v1_task, 13);
 
 /**
  * Versions of the SDK that may take part: minimum <= version < below, compared number by number ("0.10" > "0.9"). Set
@@ -801,7 +922,7 @@ export type ClientVersions = Message<"fedau2.v1.ClientVersions"> & {
  * Use `create(ClientVersionsSchema)` to create a new message.
  */
 export const ClientVersionsSchema: GenMessage<ClientVersions> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 12);
+  messageDesc(file_fedau2_v1_task, 14);
 
 /**
  * The time at which a device should come back: it picks a moment uniformly between the two.
@@ -825,7 +946,7 @@ export type RetryWindow = Message<"fedau2.v1.RetryWindow"> & {
  * Use `create(RetryWindowSchema)` to create a new message.
  */
 export const RetryWindowSchema: GenMessage<RetryWindow> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 13);
+  messageDesc(file_fedau2_v1_task, 15);
 
 /**
  * A smaller way to write a checkpoint, as docs/design.md describes. Unspecified: float32, exact.
