@@ -37,6 +37,7 @@ class Stream(IntEnum):
     COVER_VALUES = 5
     GAUSSIAN = 6  # for the first adversary; the 15 that may follow have the next numbers
     FLOOR = 22
+    FOLD = 23
     PERSONAL = 64  # added to the number of a stream: the one of the same purpose for personal steps
 
 

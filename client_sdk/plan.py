@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from fedau2.v1.task_pb2 import Adversary, Draw, Head, LocalUpdate, Matching, Objective, TaskManifest, Trigger
+from fedau2.v1.task_pb2 import Adversary, Draw, Eraser, Head, LocalUpdate, Matching, Objective, TaskManifest, Trigger
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,6 +124,43 @@ class MatchingPlan:
         return MatchingPlan(self.name, self.classes, self.protects, self.frequencies)
 
 
+@dataclass(frozen=True)
+class EraserPlan:
+    """The eraser, as far as a device needs it; the fields are those of the message `Eraser`.
+
+    Attributes:
+        erased: name and number of classes of each erased attribute.
+        protects: name of the state.
+        steps: most kernel steps.
+        frequencies: number of random frequencies of a step.
+        floor: deviation of the noise.
+        seed: of the frequencies.
+    """
+
+    erased: tuple[tuple[str, int], ...]
+    protects: str
+    steps: int
+    frequencies: int
+    floor: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def of(cls, eraser: Eraser) -> "EraserPlan":
+        """Reads the message."""
+        erased = tuple((part.name, len(part.classes)) for part in eraser.erased)
+        return cls(erased, eraser.protects, eraser.steps, eraser.frequencies, eraser.floor, eraser.seed)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of all attributes together."""
+        return sum(classes for _, classes in self.erased)
+
+    @property
+    def structure(self) -> "EraserPlan":
+        """The same without its numbers: two erasers of one structure have the same graphs."""
+        return EraserPlan(self.erased, self.protects, self.steps, self.frequencies)
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingPlan(Generic[P]):
     """All that a local update needs to know of a task, except the values of its tensors.
@@ -137,6 +174,7 @@ class TrainingPlan(Generic[P]):
         draw: the way in which samples are drawn.
         noise: numbers of noise that the recommender itself adds in each local step.
         matchings: the matchings in the plan's order.
+        eraser: the eraser; None: nothing is erased.
     """
 
     items: int
@@ -147,6 +185,7 @@ class TrainingPlan(Generic[P]):
     draw: Draw.ValueType
     noise: int
     matchings: tuple[MatchingPlan, ...] = ()
+    eraser: EraserPlan | None = None
 
     @staticmethod
     def of(task: TaskManifest) -> "TrainingPlan[Mapping[str, float]]":
@@ -157,6 +196,7 @@ class TrainingPlan(Generic[P]):
             local=LocalPlan.of(task.plan.local),
             adversaries=tuple(map(AdversaryPlan.of, task.plan.adversaries)),
             matchings=tuple(map(MatchingPlan.of, task.plan.matchings)),
+            eraser=EraserPlan.of(task.plan.eraser) if task.plan.HasField("eraser") else None,
             parameters=dict(task.plan.parameters),
             draw=task.draw,
             noise=task.noise,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from client_sdk import draws
 from client_sdk.errors import UnsupportedTaskError
 from client_sdk.onnx.graph import metadata
+from client_sdk.plan import EraserPlan
 from export import declaring
 from export.errors import DamagedBundleError, NotABundleError, PlanError, TargetError
 from export.items import catalogue
@@ -28,7 +29,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, manifest, matchings, staleness, weights
+from fedau2.wire import blobs, bundles, erasers, manifest, matchings, staleness, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -125,6 +126,8 @@ def assemble(
         task.required_features.append(matchings.FEATURE)
     if task.plan.server.HasField("buffered") and staleness.FEATURE not in task.required_features:
         task.required_features.append(staleness.FEATURE)
+    if task.plan.HasField("eraser") and erasers.FEATURE not in task.required_features:
+        task.required_features.append(erasers.FEATURE)
     try:
         declaring.complete(task)
         contents = _blobs(task, declared, ids, seed, precision, training, serving)
@@ -182,7 +185,8 @@ def _graphs(
 
     made: dict[GraphKind.ValueType, bytes] = {}
     if serving:
-        exported = graphs.export(declared.model, task.tensors, precision)
+        erased = EraserPlan.of(task.plan.eraser).structure if task.plan.HasField("eraser") else None
+        exported = graphs.export(declared.model, task.tensors, precision, erased)
         made |= {GRAPH_KIND_PREPARE: exported.prepare, GRAPH_KIND_RECOMMEND: exported.recommend}
     if training:
         made[GRAPH_KIND_STEP] = step.export(declared, task)

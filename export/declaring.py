@@ -45,13 +45,13 @@ def draft(model: str, items: int, plan: Plan, widths: Any) -> TaskManifest:  # n
 
 
 def complete(task: TaskManifest) -> None:
-    """Enters the tensors of adversaries and matchings, and what they may protect besides private ones, in a draft.
+    """Enters the tensors of adversaries, matchings and the eraser in a draft, and what they may see of derived states.
 
     Raises:
         PlanError: the plan cannot be run with this recommender.
         ManifestError, UnsupportedTaskError: the same.
     """
-    from client_sdk.kernel import adversary, contract, matching, models
+    from client_sdk.kernel import adversary, contract, eraser, matching, models
 
     declared = recommender(task.model)
     states = contract.states(declared.model, task.tensors)
@@ -69,6 +69,22 @@ def complete(task: TaskManifest) -> None:
     for matching_plan in plan.matchings:
         _expect_matched(matching_plan, declared.model, states, private)
         task.tensors.extend(matching.tensors(matching_plan, states))
+    if plan.eraser:
+        _expect_erased(plan.eraser.protects, declared.model, states, private)
+        task.tensors.extend(eraser.tensors(task.plan.eraser, states))
+
+
+def _expect_erased(name: str, model: "Recommender", states: Mapping[str, int], private: Collection[str]) -> None:
+    if name in private or not hasattr(model, "embed"):
+        raise PlanError(
+            f"erased: {name} is not a state that devices compute anew each time, as FedVAE's latent is, and maps are "
+            "applied only to such a state: write erased: none"
+        )
+    if states[name] > matchings.MAX_WIDTH:
+        raise PlanError(
+            f"erased: {name} has {states[name]:,} numbers, and an eraser takes at most {matchings.MAX_WIDTH:,}, since "
+            "it needs all products of two"
+        )
 
 
 def _expect_matched(

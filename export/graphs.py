@@ -1,7 +1,9 @@
 """A recommender's `prepare`, `user` and `score` as ONNX graphs without weights.
 
 * prepare.onnx: every shared tensor under its own name -> serving tensors, named "serving.<name>".
-* recommend.onnx: serving and private tensors, `history`, `seen` and `k` -> `items` and `scores`.
+* recommend.onnx: serving and private tensors, `history`, `seen` and `k` -> `items` and `scores`. If the plan has an
+  eraser, it takes the published maps too, as `client_sdk.onnx.step_graph.mapped` names them, and `maps.noise`, the
+  user's floor of noise, (width,). They move the state that `user` computes before it is used.
 
 The private tensors of recommend.onnx have their own names and no axis of clients. `history` is int64 (h,); only a graph
 whose recommender looks at it declares it. `seen` is int64 (s,): rows to leave out, which may repeat. h and s may be 0.
@@ -29,8 +31,12 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from client_sdk.kernel.contract import ITEM, Recommender, Tensors
+from client_sdk.onnx import step_graph
+from client_sdk.plan import EraserPlan
 from export import exporter
+from export.erased import example, shown
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_SHARED, TensorSpec
+from fedau2.wire import erasers
 
 SERVING = "serving."
 """Prefix of the names of serving tensors in both graphs."""
@@ -57,16 +63,31 @@ class Graphs:
     recommend: bytes
 
 
-def export(recommender: Recommender, specs: Sequence[TensorSpec], precision: Precision = "fp32") -> Graphs:
-    """The graphs of a recommender over the tensors `specs`, without those of adversaries."""
+def export(
+    recommender: Recommender,
+    specs: Sequence[TensorSpec],
+    precision: Precision = "fp32",
+    erased: EraserPlan | None = None,
+) -> Graphs:
+    """The graphs of a recommender over the tensors `specs`, without those of adversaries.
+
+    Args:
+        recommender: the recommender.
+        specs: of all tensors.
+        precision: of the serving tensors over items.
+        erased: the structure of the plan's eraser; None: nothing is erased.
+    """
     scopes = (TENSOR_SCOPE_SHARED, TENSOR_SCOPE_PRIVATE)
     serialised = tuple(spec.SerializeToString() for spec in specs if spec.scope in scopes)
+    width = next((spec.shape[0] - 1 for spec in specs if spec.name == erasers.LINEAR), 0)
     # mypy does not know that modules can be hashed.
-    return _exported(recommender, serialised, precision)  # type: ignore[arg-type]
+    return _exported(recommender, serialised, precision, erased, width)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=8)  # an export takes seconds, and a process often builds many bundles of one model
-def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: Precision) -> Graphs:
+def _exported(
+    recommender: Recommender, serialised: Sequence[bytes], precision: Precision, erased: EraserPlan | None, width: int
+) -> Graphs:
     specs = [TensorSpec.FromString(data) for data in serialised]
     shared = _zeros(specs, TENSOR_SCOPE_SHARED)
     private = _zeros(specs, TENSOR_SCOPE_PRIVATE)
@@ -78,6 +99,8 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
     def user(tensors: Tensors) -> Tensors:
         private_tensors = {name: tensors[name] for name in private}
         states = recommender.user(_without(SERVING, tensors), private_tensors, tensors["history"])
+        if erased:
+            states = shown(erased, tensors, states)
         return {
             USER + name: _cut(value, "fp32") if name.startswith(ITEM) else value
             for name, value in states.items()
@@ -90,17 +113,19 @@ def _exported(recommender: Recommender, serialised: Sequence[bytes], precision: 
         return {_TILE + "logits": recommender.score({n: v.float() for n, v in serving.items()}, user)}
 
     serving = prepare(shared)
-    history = {"history": torch.zeros(2, dtype=torch.int64)}
+    of_user = {"history": torch.zeros(2, dtype=torch.int64)}
+    if erased:
+        of_user |= {**example(erased, width), step_graph.FLOOR: torch.zeros(width)}
     whole = {name: value for name, value in serving.items() if not name.startswith(SERVING + ITEM)}
-    made = user({**whole, **private, **history})
+    made = user({**whole, **private, **of_user})
     inputs = {**serving, **private, **made}
     cut = {name: value for name, value in inputs.items() if name.startswith((SERVING + ITEM, USER + ITEM))}
     body = {name: value for name, value in inputs.items() if name not in cut}
     recommend = exporter.export(score, {**body, **{_TILE + name: value[0] for name, value in cut.items()}})
     _scan_tiles(recommend.graph, cut)
     if needed := [name for name in made if name in exporter.taken(recommend.graph)]:
-        example = {**whole, **private, **history}
-        first = exporter.export(lambda tensors: {n: user(tensors)[n] for n in needed}, example, {"history": "h"})
+        given = {**whole, **private, **of_user}
+        first = exporter.export(lambda tensors: {n: user(tensors)[n] for n in needed}, given, {"history": "h"})
         _put_before(recommend.graph, first.graph)
     items = next(spec.shape[0] for spec in specs if spec.kind == TENSOR_KIND_TABLE)
     _append_top_k(recommend.graph, items)

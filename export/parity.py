@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from client_sdk import draws
+from client_sdk import draws, erasing
 from client_sdk.draws import Samples
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.onnx.graph import Graph
@@ -19,7 +19,7 @@ from client_sdk.protocol.values import PrivateState, Report
 from export.bundle import Bundle
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, GRAPH_KIND_STEP, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
-from fedau2.wire import manifest, matchings
+from fedau2.wire import erasers, manifest, matchings
 from fedau2.wire.contributions import Rows, Update
 
 TOLERANCE = 1e-5
@@ -104,8 +104,12 @@ class _Case:
     def draw(cls, task: TaskManifest, rng: Generator, size: int) -> "_Case":
         steps = task.plan.local.steps
         samples = [_samples(task, size, rng) for _ in range(steps)]
-        drawn = Drawn(samples, draws.noise(TrainingPlan.of(task).adversaries, steps, rng))
+        plan, key = TrainingPlan.of(task), rng.bytes(16)
         labels = {part.name: int(rng.integers(-1, len(part.classes))) for part in matchings.labelled(task.plan)}
+        places = None
+        if plan.eraser:
+            places = erasing.places(plan.eraser, [key], {name: [label] for name, label in labels.items()})
+        drawn = Drawn(samples, draws.noise(plan.adversaries, steps, rng), places)
         return cls(task, int(rng.integers(0, 10)), _values(task, rng), drawn, labels, _state(task, rng))
 
     def nudged(self, rng: Generator) -> "_Case":
@@ -133,7 +137,7 @@ class _Case:
     def by_kernel(self) -> Result:
         noise = {name: value[None] for name, value in self.drawn.noise.items()}
         labels = {name: np.array([label]) for name, label in self.labels.items()}
-        cohort = Cohort([self.drawn.samples], noise, labels, self.state.copy())
+        cohort = Cohort([self.drawn.samples], noise, labels, self.state.copy(), places=self.drawn.places)
         training = CohortTraining(Task.load(self.task, self.checkpoint), self.round, cohort, summed=False).run()
         return training.contributions()[0], training.state(), training.report()
 
@@ -160,7 +164,16 @@ def _values(task: TaskManifest, rng: Generator) -> dict[str, Array]:
     values = draws.initial(specs.values(), rng.bytes(16))
     spread = {name: np.float32(0.1 if spec.kind == TENSOR_KIND_TABLE else 0.01) for name, spec in specs.items()}
     moved = {n: value + spread[n] * rng.standard_normal(value.shape, np.float32) for n, value in values.items()}
-    return moved | {n: v for each in task.plan.matchings for n, v in _statistics(each.name, moved, rng).items()}
+    moved |= {n: v for each in task.plan.matchings for n, v in _statistics(each.name, moved, rng).items()}
+    return moved | (_maps(moved) if task.plan.HasField("eraser") else {})
+
+
+def _maps(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Maps of an eraser as rounds may leave them, from random numbers."""
+    linear = values[erasers.LINEAR].copy()
+    linear[0, 0], linear[1:, 0] = 1, 0.1
+    linear[1:, 1:] += np.eye(len(linear) - 1, dtype=np.float32)
+    return {erasers.SCALE: np.array([1, math.log(0.1)], np.float32), erasers.LINEAR: linear}
 
 
 def _statistics(name: str, values: Mapping[str, Array], rng: Generator) -> dict[str, Array]:

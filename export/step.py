@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from client_sdk.kernel import adversary, matching
+from client_sdk import erasing
+from client_sdk.kernel import adversary, eraser, matching
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.batch import Batch, RowSlots
 from client_sdk.kernel.contract import Step, Tensors
 from client_sdk.kernel.matching import Matcher
 from client_sdk.kernel.models import RecommenderEntry
 from client_sdk.onnx import step_graph
-from client_sdk.plan import AdversaryPlan, MatchingPlan
-from export import exporter
+from client_sdk.plan import AdversaryPlan, EraserPlan, MatchingPlan
+from export import erased, exporter
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import (
     TENSOR_KIND_TABLE,
@@ -30,6 +31,7 @@ from fedau2.v1.tensors_pb2 import (
     TENSOR_SCOPE_STATISTIC,
     TensorSpec,
 )
+from fedau2.wire import erasers
 
 _SAMPLES, _ROWS = 7, 5
 """Sizes of the example; the graph takes any sizes."""
@@ -40,7 +42,8 @@ def export(declared: RecommenderEntry, task: TaskManifest) -> bytes:
     specs = tuple(_structure(spec).SerializeToString(deterministic=True) for spec in task.tensors)
     adversaries = tuple(AdversaryPlan.of(adversary).structure for adversary in task.plan.adversaries)
     matchings = tuple(MatchingPlan.of(matching).structure for matching in task.plan.matchings)
-    return _exported(declared, specs, adversaries, matchings, task.noise)
+    eraser_plan = EraserPlan.of(task.plan.eraser).structure if task.plan.HasField("eraser") else None
+    return _exported(declared, specs, adversaries, matchings, eraser_plan, task.noise)
 
 
 def _structure(spec: TensorSpec) -> TensorSpec:
@@ -53,9 +56,10 @@ def _exported(
     specs: Sequence[bytes],
     adversaries: Sequence[AdversaryPlan],
     matchings: Sequence[MatchingPlan],
+    eraser_plan: EraserPlan | None,
     noise: int,
 ) -> bytes:
-    step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries, matchings)
+    step = _LocalStep(declared, [TensorSpec.FromString(data) for data in specs], adversaries, matchings, eraser_plan)
     samples = dict.fromkeys((step_graph.SLOT, step_graph.LABEL, step_graph.WEIGHT), "samples")
     rows = dict.fromkeys((step_graph.ROW, step_graph.FIRST, *step.tables), "rows")
     growing = {**samples, **rows, step_graph.AGAIN: "repeated"}
@@ -103,7 +107,9 @@ class _LocalStep:
         specs: Sequence[TensorSpec],
         adversaries: Sequence[AdversaryPlan],
         matchings: Sequence[MatchingPlan],
+        eraser_plan: EraserPlan | None,
     ) -> None:
+        self._eraser = eraser_plan
         self._declared, self._specs, self._adversaries, self._matchings = declared, specs, adversaries, matchings
         self._shared, self._private, self._adversarial, self._statistics = (
             [spec.name for spec in specs if spec.scope == scope]
@@ -136,6 +142,11 @@ class _LocalStep:
             inputs[step_graph.noise_of(plan.name)] = torch.zeros(1, 2, plan.classes)
         published = step_graph.matched(self._matchings, {name: inputs[name].numpy() for name in self._statistics})
         inputs |= {name: torch.from_numpy(value) for name, value in published.items()}
+        if self._eraser:
+            inputs |= erased.example(self._eraser, inputs[erasers.LINEAR].shape[0] - 1)
+            inputs[step_graph.PLACES] = torch.from_numpy(
+                erasing.places(self._eraser, [bytes(16)], {name: [0] for name, _ in self._eraser.erased})
+            )
         return inputs | {step_graph.row_of(plan.name): torch.zeros(1, dtype=torch.int64) for plan in self._matchings}
 
     def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
@@ -160,6 +171,9 @@ class _LocalStep:
             rows = {plan.name: inputs[step_graph.row_of(plan.name)] for plan in self._matchings}
             matchers = [self._matcher(plan, inputs) for plan in self._matchings]
             matching.apply(self._declared.model, matchers, shared, private, step, rows, result)
+        if self._eraser:
+            given = self._eraser, erased.maps(inputs), shared, step, inputs[step_graph.PLACES]
+            eraser.apply(self._declared.model, *given, result)
         for of_adversary in of_adversaries.values():
             result.shared.update(of_adversary.shared)
         gradients = {name: value if name in self.tables else value[0] for name, value in result.shared.items()}

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from client_sdk import erasing
 from client_sdk.errors import TaskError, UnsupportedTaskError
-from client_sdk.kernel import contract
+from client_sdk.kernel import eraser
 from client_sdk.kernel.contract import Recommender
 from client_sdk.kernel.models import RECOMMENDERS, plan_of
+from client_sdk.onnx import step_graph
 from client_sdk.onnx.graph import Graph
 from client_sdk.onnx.limits import Limits
 from client_sdk.onnx.served_model import OUTPUTS
+from client_sdk.plan import EraserPlan
 from export import bundle as bundles
 from export import parity
 from export.bundle import Bundle
@@ -118,11 +121,15 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
         _require(declared <= Limits().memory, f"private tensors take {declared} bytes, more than {Limits()}")
         private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
         serving = prepare.run(shared)
+        erases = erasing.of(task, checkpoint)
+        if erases:
+            plan, maps = erases
+            serving |= {**step_graph.mapped(maps), step_graph.FLOOR: maps.noise(plan, bytes(16))}
         tolerance = FP16_TOLERANCE if any(value.dtype == np.float16 for value in serving.values()) else TOLERANCE
         cases = [(seen, k) for seen in _seen(task, rng) for k in (1, 10, task.items, task.items + 1)]
         for seen, k in cases:
             history = np.unique(seen)
-            expected = _logits(recommender, shared, private, history)
+            expected = _logits(recommender, shared, private, history, erases)
             inputs = {**serving, **private, "history": history, "seen": seen, "k": np.array(k)}
             items, scores = recommend.run(inputs).values()
             check_recommendation(items, scores, expected, seen, k, tolerance)
@@ -152,12 +159,21 @@ def _seen(task: TaskManifest, rng: np.random.Generator) -> list[NDArray[np.int64
 
 
 def _logits(
-    recommender: Recommender, shared: Tensors, private: Tensors, history: NDArray[np.int64]
+    recommender: Recommender,
+    shared: Tensors,
+    private: Tensors,
+    history: NDArray[np.int64],
+    erases: tuple[EraserPlan, erasing.Maps] | None,
 ) -> NDArray[np.float32]:
-    user = {name: torch.tensor(value) for name, value in private.items()}
+    tensors = {name: torch.tensor(value) for name, value in private.items()}
     with torch.no_grad():
         serving = recommender.prepare({name: torch.tensor(value) for name, value in shared.items()})
-        logits: NDArray[np.float32] = contract.logits(recommender, serving, user, torch.from_numpy(history)).numpy()
+        user = recommender.user(serving, tensors, torch.from_numpy(history))
+        if erases:
+            plan, maps = erases
+            moved = eraser.erased(eraser.Maps.of(maps), user[plan.protects][None])[0]
+            user[plan.protects] = moved + torch.from_numpy(maps.noise(plan, bytes(16)))
+        logits: NDArray[np.float32] = recommender.score(serving, user).numpy()
     return logits
 
 

@@ -15,6 +15,7 @@ _WORDS = {
     "adversaries": "`all`, `none`, or entries",
     "matching.protects": "`embedding`, `all`, `each`, or names",
     "matchings": "`all`, `none`, or entries",
+    "erased": "`all`, `none`, or entries",
 }
 _KINDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
 

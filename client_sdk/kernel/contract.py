@@ -153,6 +153,14 @@ class Encoder(Protocol):
     ENCODER_WEIGHTS: tuple[str, ...]
     ENCODER_BIASES: tuple[str, ...]
 
+    def embed(self, shared: Tensors, step: Step) -> Tensors:
+        """Computes the clients' embedding as `user` does, from all interactions, under its name, (B, width).
+
+        Args:
+            shared: as for `gradients`.
+            step: rows, samples and parameters.
+        """
+
     def pull(self, shared: Tensors, step: Step, match: Match) -> Tensors:
         """Returns the gradients of what `match` asks of the embedding, by shared tensors, as in `Gradients`.
 

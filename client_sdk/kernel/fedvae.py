@@ -105,13 +105,9 @@ def score(serving: Tensors, user: Tensors) -> Tensor:
 
 def pull(shared: Tensors, step: Step, match: Match) -> Tensors:
     """Gradients of what matchings ask of mu, by the encoder's tensors. See `contract.Encoder`."""
-    batch, groups = step.batch, step.rows.groups
-    seen = (batch.labels > 0).float()
-    length = torch.zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
-    inputs = whole.inputs(step, seen / length.index_select(0, batch.client))
+    groups, inputs = step.rows.groups, _history(step)
     encoded = _encode(shared, inputs)
-    latent = shared["decoder.weight"].shape[2]
-    weight, bias = shared["latent.weight"][:, :latent], shared["latent.bias"][:, :latent]
+    weight, bias = _mean(shared)
     grad = match({LATENT: grouped.linear(encoded, weight, bias)})[LATENT]
     spread = torch.cat([grad, torch.zeros_like(grad)], 1)  # the log variances are not attacked
     hidden = whole.tanh_gradient(grouped.input_gradient(grad, weight), encoded)
@@ -121,6 +117,25 @@ def pull(shared: Tensors, step: Step, match: Match) -> Tensors:
         "encoder.bias": grouped.bias_gradient(hidden, groups),
         "item_encoder": whole.gather_gradient(inputs, hidden),
     }
+
+
+def embed(shared: Tensors, step: Step) -> Tensors:
+    """The latent's mean of each client, (B, latent). See `contract.Encoder`."""
+    return {LATENT: grouped.linear(_encode(shared, _history(step)), *_mean(shared))}
+
+
+def _history(step: Step) -> Tensor:
+    """The interactions of each client with length 1, as `whole.inputs` gives them."""
+    batch = step.batch
+    seen = (batch.labels > 0).float()
+    length = torch.zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
+    return whole.inputs(step, seen / length.index_select(0, batch.client))
+
+
+def _mean(shared: Tensors) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the latent's mean; the log variances follow them."""
+    latent = shared["decoder.weight"].shape[2]
+    return shared["latent.weight"][:, :latent], shared["latent.bias"][:, :latent]
 
 
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:

@@ -5,7 +5,7 @@ import numpy as np
 from client_sdk.errors import DamagedTaskError
 from client_sdk.kernel.training import Cohort, CohortTraining, Task
 from client_sdk.protocol.values import ClientData, Job, TrainingResult
-from fedau2.wire import blobs, encodings
+from fedau2.wire import blobs, encodings, matchings
 from fedau2.wire.errors import BlobError
 
 
@@ -58,8 +58,7 @@ def _unpacked(job: Job) -> blobs.Tensors:
 
 
 def _cohort(task: Task, round_number: int, client: ClientData) -> Cohort:
-    names = [adversary.name for adversary in task.plan.adversaries]
-    names += [matching.name for matching in task.plan.matchings]
+    names = [part.name for part in matchings.labelled(task.manifest.plan)]
     labels = {name: np.array([client.labels.get(name, -1)]) for name in names}
     state = client.state.copy()  # training changes it, and a store may give a read-only view
     return Cohort.draw(

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client_sdk import erasing
 from client_sdk.draws import Samples
 from client_sdk.errors import UnsupportedTaskError
-from client_sdk.kernel import adversary, matching, updates
+from client_sdk.kernel import adversary, eraser, matching, updates
 from client_sdk.kernel.adversary import AdversaryGradients
 from client_sdk.kernel.contract import Factors, Gradients, Recommender, Step, Tensors
 from client_sdk.kernel.matching import Matcher
@@ -40,6 +41,7 @@ class Task:
         adversary: the adversaries' tensors.
         tables: names of the shared tables.
         matchers: the plan's matchings, with what the checkpoint publishes of them.
+        maps: those of the plan's eraser that the checkpoint publishes; None if there is no eraser.
     """
 
     manifest: TaskManifest
@@ -49,6 +51,7 @@ class Task:
     adversary: Tensors
     tables: frozenset[str]
     matchers: tuple[Matcher, ...] = ()
+    maps: eraser.Maps | None = None
 
     @classmethod
     def load(cls, task: TaskManifest, checkpoint: Arrays) -> "Task":
@@ -73,6 +76,7 @@ class Task:
             adversary={name: value for name, value in tensors.items() if scopes[name] == TENSOR_SCOPE_ADVERSARY},
             tables=frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE),
             matchers=tuple(Matcher.of(each, Published.of(each, checkpoint)) for each in plan.matchings),
+            maps=eraser.Maps.of(erasing.Maps.of(plan.eraser, checkpoint)) if plan.eraser else None,
         )
 
 
@@ -83,10 +87,11 @@ class Cohort:
     Attributes:
         samples: per client, per local step.
         noise: per adversary, float32 (B, steps, 2, classes).
-        labels: per adversary and matching, class numbers int64 (B,), -1 where not known.
+        labels: per adversary, matching and erased attribute, class numbers int64 (B,), -1 where not known.
         state: private state of the B clients; training changes it in place.
         members: the B rows of the state that are the clients', int64; None: all rows, in order. Only operations that
             are `in_place` take others.
+        places: of each client in the sums of the eraser, see `erasing.places`; None without an eraser.
     """
 
     samples: Sequence[Sequence[Samples]]
@@ -94,6 +99,7 @@ class Cohort:
     labels: Mapping[str, NDArray[np.int64]]
     state: PrivateState
     members: NDArray[np.int64] | None = None
+    places: NDArray[np.float32] | None = None
 
     @classmethod
     def draw(
@@ -117,7 +123,8 @@ class Cohort:
         plan, recommender = plan_of(task), declared(task.model).model
         samples = operations.samples(plan, recommender, keys, round_number, interactions, weights)
         noise = operations.noise(plan.adversaries, plan.local.steps, keys, round_number)
-        return cls(samples, noise, labels, state, members)
+        places = erasing.places(plan.eraser, keys, labels) if plan.eraser else None
+        return cls(samples, noise, labels, state, members, places)
 
 
 class CohortTraining:
@@ -130,7 +137,7 @@ class CohortTraining:
         summed: keep only the cohort's sum, which one local step computes in one batched pass.
         operations: PyTorch's by default.
         factored: keep the contributions as `numbers`, which leaves large gradients as factors. There is one local step,
-            and no matching.
+            and neither a matching nor an eraser.
     """
 
     def __init__(
@@ -187,6 +194,7 @@ class CohortTraining:
             step, private = Step(self._rows, self._batches[taken], *given, self._factored), self._private.values
             gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
             self._match(gradients, step)
+            self._erase(gradients, step)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
@@ -206,6 +214,13 @@ class CohortTraining:
         matchers, labels = self._task.matchers, self._labels
         rows = {each.plan.name: matching.rows(each.plan, labels[each.plan.name]) for each in matchers}
         matching.apply(self._task.recommender, matchers, self._shared, private, step, rows, gradients)
+
+    def _erase(self, gradients: Gradients, step: Step) -> None:
+        """Adds what the clients contribute to the sums of the eraser."""
+        plan, maps, places = self._task.plan.eraser, self._task.maps, self._cohort.places
+        if plan and maps and places is not None:
+            given = self._task.recommender, plan, maps, self._shared, step
+            eraser.apply(*given, torch.from_numpy(places), gradients)
 
     def _adversary_gradients(self, states: Tensors, step: int) -> dict[str, AdversaryGradients]:
         return {

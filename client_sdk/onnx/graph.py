@@ -86,6 +86,11 @@ class Graph:
                     f"{value!r}): build the bundle again with fedau2-export"
                 )
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the inputs that the graph declares."""
+        return frozenset(self._inputs)
+
     def run(self, available: Arrays) -> dict[str, NDArray[Any]]:
         """Runs the graph and returns its outputs by name.
 

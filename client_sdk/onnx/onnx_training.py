@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk import draws
+from client_sdk import draws, erasing
 from client_sdk.draws import Samples, Stream
 from client_sdk.errors import DamagedTaskError, UnsupportedTaskError
 from client_sdk.matching import NOBODY
@@ -43,7 +43,7 @@ class GraphTask:
         graph: the training graph.
         tensors: the checkpoint's.
         tables: names of the shared tables.
-        numbers: the plan's, and what the checkpoint publishes of matchings, as the graph takes them.
+        numbers: the plan's, and what the checkpoint publishes of matchings and the eraser, as the graph takes them.
     """
 
     manifest: TaskManifest
@@ -80,6 +80,8 @@ class GraphTask:
         tables = frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE)
         plan = TrainingPlan.of(task)
         numbers = step_graph.numbers(plan.parameters, plan.adversaries) | step_graph.matched(plan.matchings, tensors)
+        if plan.eraser:
+            numbers |= step_graph.mapped(erasing.Maps.of(plan.eraser, tensors))
         return cls(task, plan, graph, tensors, tables, numbers)
 
 
@@ -90,10 +92,12 @@ class Drawn:
     Attributes:
         samples: per local step.
         noise: per adversary, float32 (steps, 2, classes).
+        places: of the client in the sums of the eraser, float32 (1, folds * classes); None without an eraser.
     """
 
     samples: Sequence[Samples]
     noise: Mapping[str, NDArray[np.float32]]
+    places: NDArray[np.float32] | None = None
 
     @classmethod
     def draw(
@@ -108,7 +112,11 @@ class Drawn:
         drawn = draws.drawn(plan, client.interactions, client.key, round_number, family=family)
         samples = weighed(drawn, plan.draw, client.interactions, client.weights)
         noise = draws.generator(client.key, round_number, family + Stream.NOISE)
-        return cls(samples, draws.noise(plan.adversaries, plan.local.steps, noise))
+        places = None
+        if plan.eraser:
+            labels = {name: [client.labels.get(name, -1)] for name, _ in plan.eraser.erased}
+            places = erasing.places(plan.eraser, [client.key], labels)
+        return cls(samples, draws.noise(plan.adversaries, plan.local.steps, noise), places)
 
 
 class OnnxTraining:
@@ -188,12 +196,14 @@ class OnnxTraining:
         return outputs
 
     def _of_client(self, step: int, labels: Mapping[str, int] | None) -> Outputs:
-        """Label and noise for every adversary, row for every matching; without labels the client takes no part."""
+        """The inputs that say who the client is, for all that unlearns; without labels it takes no part."""
         given = labels or {}
         known = {step_graph.label_of(n): np.array([given.get(n, -1)], np.int64) for n in self._drawn.noise}
         for each in self._plan.matchings:
             row = NOBODY if labels is None else given.get(each.name, each.classes)
             known[step_graph.row_of(each.name)] = np.array([row], np.int64)
+        if self._drawn.places is not None:
+            known[step_graph.PLACES] = self._drawn.places if labels is not None else 0 * self._drawn.places
         return known | {step_graph.noise_of(name): drawn[step][None] for name, drawn in self._drawn.noise.items()}
 
     def _advance(self, gradients: Tensors) -> None:

@@ -1,8 +1,9 @@
 """Recommendations from a cached model, by ONNX Runtime: a bundle's graphs carry no weights, the checkpoint does.
 
 `prepare.onnx` takes the shared tensors by name and makes serving tensors of them, once per checkpoint. `recommend.onnx`
-may declare these inputs: the serving tensors, the private tensors by name (without the axis of clients), `history` and
-`seen` (int64, catalogue rows) and `k` (int64, no axes). It gives `items` (int64, best first) and `scores` (float32).
+may declare these inputs: the serving tensors, the private tensors by name (without the axis of clients), the maps of an
+eraser and the client's floor of noise, `history` and `seen` (int64, catalogue rows) and `k` (int64, no axes). It gives
+`items` (int64, best first) and `scores` (float32).
 """
 
 from typing import Any, Self
@@ -10,7 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import erasing
 from client_sdk.errors import NoModelError, UnsupportedTaskError
+from client_sdk.onnx import step_graph
 from client_sdk.onnx.graph import Arrays, Graph
 from client_sdk.onnx.limits import Limits
 from client_sdk.protocol import manifests
@@ -27,6 +30,9 @@ OUTPUTS = ("items", "scores")
 """Names of the outputs of recommend.onnx, in order."""
 
 _LIMITS = Limits()
+
+_NEEDED = {step_graph.FLOOR, *map(step_graph.map_of, ("matrix", "offset", "scale", "frequencies", "witness", "shift"))}
+"""Inputs without which a graph for recommending shows what an eraser is to erase."""
 
 
 class ServedModel:
@@ -53,7 +59,23 @@ class ServedModel:
         serving = Graph(prepare, task, GRAPH_KIND_PREPARE, limits).run(shared)
         # The outputs of a run lie in the runtime's arena. Copies let the arena free all that the run took.
         self._serving = {name: value.copy() for name, value in serving.items()}
+        self._eraser = erasing.of(task, checkpoint)
+        if self._eraser:
+            self._serving |= step_graph.mapped(self._eraser[1])
         self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits, outputs=OUTPUTS)
+        if self._eraser and not self._graph.inputs >= _NEEDED:
+            raise UnsupportedTaskError("the plan has an eraser, and the task's graph for recommending does not erase")
+
+    def floor(self, key: bytes) -> Arrays:
+        """Returns what the graph takes as a client's floor of noise, by name; nothing if the plan has no eraser.
+
+        Args:
+            key: the client's 16 secret bytes.
+        """
+        if self._eraser is None:
+            return {}
+        plan, maps = self._eraser
+        return {step_graph.FLOOR: maps.noise(plan, key)}
 
     @classmethod
     def load(cls, store: Store, model: Model, trust: Trust) -> Self:
@@ -82,7 +104,7 @@ class ServedModel:
         Args:
             k: number of items, at least 1; the result has fewer where fewer are left.
             history: the client's positives as catalogue rows, sorted and unique, (h,).
-            private: the client's private tensors by name, without the axis of clients.
+            private: the client's private tensors by name, without the axis of clients, and its `floor`.
             hidden: rows to leave out; None: those of `history`.
 
         Returns:

@@ -42,7 +42,7 @@ class _View:
         positives: rows that training takes as positives, sorted.
         recorded: rows of all interactions, sorted.
         never: rows that are disliked or excluded, sorted.
-        private: the client's tensors.
+        private: the client's tensors, and its floor of noise.
     """
 
     changes: int
@@ -167,8 +167,9 @@ class Serving:
         loaded = self._load(model)
         task = loaded.served.task
         state = self._store.personalised.served(model.task_id, self._store.private(model.task_id))
-        state = state or initial_state(task, self._store.task_key(model.task_id))
-        private = {name: value[0] for name, value in state.values.items()}
+        key = self._store.task_key(model.task_id)
+        state = state or initial_state(task, key)
+        private = {name: value[0] for name, value in state.values.items()} | loaded.served.floor(key)
         view = _View(changes, loaded, *self._rows(loaded), private)
         if loaded.model == model:
             self._view = view

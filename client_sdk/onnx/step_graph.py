@@ -16,6 +16,9 @@
   where the client takes no part in this run
 * for each matching `matching.<name>.weight` float32 (), and the parts of `client_sdk.matching.Published`:
   `matching.<name>.centre`, `.map`, `.witness`, `.offset`, `.live` and `.inverse`
+* for the eraser `eraser.places` float32 (1, folds * classes), see `client_sdk.erasing.places`, and the parts of
+  `client_sdk.erasing.Maps`: `maps.matrix`, `.offset`, `.scale`, `.frequencies`, `.witness`, `.shift`, `.live` and
+  `.inverse`
 
 The outputs are:
 
@@ -35,6 +38,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import erasing
 from client_sdk.matching import Published
 from client_sdk.plan import AdversaryPlan, MatchingPlan
 from fedau2.v1.task_pb2 import TaskManifest
@@ -44,6 +48,12 @@ FIRST, AGAIN = "sample.first", "sample.again"
 ROW, NOISE, ROUND = "sample.row", "sample.noise", "plan.round"
 ADVERSARY = ("epsilon", "pretrain_rounds", "class_weights", "prior")
 """Fields of `AdversaryPlan` for which the graph has an input."""
+
+PLACES = "eraser.places"
+"""The input for the rows of an eraser's sums that a client adds to."""
+
+FLOOR = "maps.noise"
+"""The input of recommend.onnx for the user's floor of noise, float32 (width,)."""
 
 GRADIENT, LOSS = "gradient.", "loss"
 
@@ -90,6 +100,11 @@ def part_of(matching: str, field: str) -> str:
     return f"matching.{matching}.{field}"
 
 
+def map_of(field: str) -> str:
+    """The input for what is known of an eraser: a field of `erasing.Maps`."""
+    return f"maps.{field}"
+
+
 def outputs(task: TaskManifest) -> tuple[str, ...]:
     """Names of all outputs of a task's graph."""
     gradients = (GRADIENT + spec.name for spec in task.tensors)
@@ -112,6 +127,11 @@ def matched(plans: Sequence[MatchingPlan], tensors: Mapping[str, NDArray[np.floa
         fields = vars(Published.of(plan, tensors)) | {"weight": plan.weight}
         inputs |= {part_of(plan.name, field): np.array(value, np.float32) for field, value in fields.items()}
     return inputs
+
+
+def mapped(maps: erasing.Maps) -> dict[str, Number]:
+    """Returns the published maps as inputs."""
+    return {map_of(field): np.asarray(value, np.float32) for field, value in vars(maps).items()}
 
 
 def _numbers(adversary: AdversaryPlan) -> dict[str, Number]:

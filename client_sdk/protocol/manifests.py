@@ -2,11 +2,13 @@
 
 from client_sdk.errors import MissingFeatureError, UnsupportedTaskError
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest, matchings, staleness, weights
+from fedau2.wire import erasers, manifest, matchings, staleness, weights
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import policy
 
-FEATURES: frozenset[str] = frozenset({weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE})
+FEATURES: frozenset[str] = frozenset(
+    {weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE, erasers.FEATURE}
+)
 """Names of the features that this SDK has; a task that requires another is refused.
 
 Anybody may recommend from the model of a task with secure sums. `Trust.expect_secure` says who contributes to it.
@@ -31,6 +33,7 @@ def parse(data: bytes) -> TaskManifest:
             )
         manifest.check(task)
         matchings.check_hidden(task)
+        erasers.check_hidden(task)
     except ManifestError as error:
         raise UnsupportedTaskError(str(error)) from error
     return task

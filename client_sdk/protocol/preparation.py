@@ -49,7 +49,7 @@ def initial_state(task: TaskManifest, key: bytes) -> PrivateState:
 
 
 def labels(store: Store, task: TaskManifest) -> dict[str, int]:
-    """Returns the class numbers of a client's known attributes, by adversary or matching.
+    """Returns the class numbers of a client's known attributes, by adversary, matching or erased attribute.
 
     Raises:
         AttributeValueError: the task does not know an attribute's value.

@@ -33,6 +33,8 @@ def in_force(
     unlearned = {a.attribute for a in adversaries if a.trigger != TRIGGER_OFF}
     matched = [] if task is None else [m for m in task.plan.matchings if m.attribute in attributes]
     unlearned |= {m.attribute for m in matched if m.weight > 0}
+    erased = set() if task is None else {part.attribute for part in task.plan.eraser.erased}
+    unlearned |= erased & set(attributes)
     noised = {a.attribute for a in adversaries if a.clip_norm > 0 and a.noise_multiplier > 0}
     measures = [
         statement("no_name_sent"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.aggregation import statistics
+from coordinator.aggregation import erasing, statistics
 from fedau2 import native
 from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Optimizer, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_STATISTIC
@@ -46,10 +46,11 @@ def server_step(
         manifest: the checked manifest, which says which optimizer steps which tensor.
         checkpoint: the shared and adversary tensors.
         state: the state that the last step returned; empty before the first. Per tensor under Adam: `<name>.first`,
-            `<name>.second` (moments, of its shape) and `<name>.steps` (number of its steps, shape (1,)).
+            `<name>.second` (moments, of its shape) and `<name>.steps` (number of its steps, shape (1,)); and the
+            averages of an eraser.
         mean: the mean of each tensor that contributions carried; any other tensor keeps its value and state.
         variances: of the known noise on each number of the mean, by tensor; none of a tensor without such noise.
-        members: users of the round, see `statistics.stepped`; only plans with matchings need them.
+        members: users of the round, see `statistics.stepped`; only plans with matchings or an eraser need them.
 
     Returns:
         The new checkpoint and the new state.
@@ -64,7 +65,8 @@ def server_step(
         variance = variances.get(name, 0.0) if corrected else 0.0
         checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name], variance)
     checkpoint |= dict(statistics.stepped(manifest, checkpoint, mean, variances, members))
-    return checkpoint, state
+    served, kept = erasing.stepped(manifest, checkpoint, state, mean, variances, members)
+    return checkpoint | served, state | kept
 
 
 def _stepped(

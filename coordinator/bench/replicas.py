@@ -59,7 +59,7 @@ async def measure(effort: Effort, database: str, objects: str | None = None) -> 
         shared: tuple[str, ...] = ("--database", database, "--replica", "127.0.0.1:0", "--replica-lease", "60")
         folders = [folder] * 3
         if objects is not None:
-            shared += ("--objects", objects)
+            shared = (*shared, "--objects", objects)
             folders = [folder / f"{number}" for number in range(3)]
         members = [stack.enter_context(CoordinatorServer(*shared, folder=place)) for place in folders]
         kinds = {"SQLite": [alone]} | {f"{count} on PostgreSQL": members[:count] for count in (1, 2, 3)}

@@ -6,7 +6,7 @@ from typing import Any
 
 from fedau2.v1 import task_pb2
 from fedau2.v1.admin_pb2 import SecureSumsStatus, Task
-from fedau2.v1.task_pb2 import Adversary, Matching, TaskManifest
+from fedau2.v1.task_pb2 import Adversary, Eraser, Matching, TaskManifest
 from fedau2.wire.secure import privacy
 
 
@@ -50,7 +50,9 @@ def _unlearning(manifest: TaskManifest) -> Iterator[Setting]:
             yield Setting(f"Noise on {adversary.name}", f"{noise:g} times the clip, on each device", noise > 0)
     for matching in plan.matchings:
         yield Setting(f"Protection of {matching.attribute}", _matching(matching), matching.weight > 0)
-    if not plan.adversaries and not plan.matchings:
+    for part in plan.eraser.erased:
+        yield Setting(f"Protection of {part.attribute}", _erased(plan.eraser), True)
+    if not (plan.adversaries or plan.matchings or plan.eraser.erased):
         yield Setting("Protection of attributes", "none: the task unlearns nothing", False)
 
 
@@ -69,6 +71,10 @@ def _adversary(adversary: Adversary) -> str:
 
 def _matching(matching: Matching) -> str:
     return f"matching of {', '.join(matching.protects)} with the weight {matching.weight:g}"
+
+
+def _erased(eraser: Eraser) -> str:
+    return f"erased from {eraser.protects} by maps that devices apply, with a floor of noise of {eraser.floor:g}"
 
 
 def _word(kind: Any, value: int, prefix: str) -> str:  # noqa: ANN401 - a class of an enum, of generated code

@@ -57,6 +57,14 @@ COMMON: Mapping[str, Default] = {
     "matching.protects": Default("all", _PROJECT),
     "matching.seed": Default(0, _PROJECT),
     "matchings": Default("none", _PAPER),
+    "eraser.steps": Default(12, _PROJECT),
+    "eraser.frequencies": Default(128, _PROJECT),
+    "eraser.length": Default(0.02, _PROJECT),
+    "eraser.floor": Default(0.15, _PROJECT),
+    "eraser.rate": Default(0.05, _PROJECT),
+    "eraser.minimum": Default(10, _PROJECT),
+    "eraser.seed": Default(0, _PROJECT),
+    "erased": Default("none", _PAPER),
     "server.shared.kind": Default("adam", _CODE),
     # The authors' code has 0.001, which needs twice the rounds here (docs/baselines.md); every published figure of
     # FedNCF was measured with 0.003.

@@ -38,6 +38,9 @@ def without_effect(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.matchings == ():
         settings = plan.matching.model_dump()
         yield from _changed("matching", settings, dict.fromkeys(settings, "there are no matchings"), usual)
+    if plan.erased == ():
+        settings = plan.eraser.model_dump()
+        yield from _changed("eraser", settings, dict.fromkeys(settings, "nothing is erased"), usual)
     entries = plan.adversaries
     if entries is None:
         yield from _changed("adversary", plan.adversary.model_dump(), _of_adversary(plan.adversary), usual)

@@ -9,13 +9,14 @@ from google.protobuf.message import Message
 from export.errors import PlanError
 from export.plan import defaults, planfile
 from export.plan import resolve as resolution
+from export.plan.eraser import ErasedEntry, EraserSettings, erased_name
 from export.plan.fragments import Fragment
 from export.plan.matching import MatchingEntry, matching_name
 from export.plan.recommenders import NAME
 from export.plan.schema import Entry, Optimizer, Plan
 from export.plan.types import NONE
 from fedau2.v1 import task_pb2
-from fedau2.wire import plans
+from fedau2.wire import matchings, plans
 from fedau2.wire.errors import ManifestError
 
 
@@ -57,7 +58,9 @@ def to_message(plan: Plan) -> task_pb2.Plan:
         message.adversaries.append(_adversary(plan, entry))
     for matching in _matchings(plan):
         message.matchings.append(_matching(plan, matching))
-    names = set(resolution.states(plan.model).names) if message.adversaries or message.matchings else set()
+    if erased := _erased(plan):
+        message.eraser.CopyFrom(_eraser(plan, erased))
+    names = set(resolution.states(plan.model).names) if matchings.labelled(message) else set()
     try:
         plans.check_plan(message, names)
     except ManifestError as error:
@@ -126,6 +129,23 @@ def _matching(plan: Plan, entry: MatchingEntry) -> task_pb2.Matching:
     )
 
 
+def _erased(plan: Plan) -> Sequence[ErasedEntry]:
+    if plan.erased is None:
+        raise PlanError("erased: all is not resolved: it needs data")
+    return plan.erased
+
+
+def _eraser(plan: Plan, erased: Sequence[ErasedEntry]) -> task_pb2.Eraser:
+    parts = []
+    for entry in erased:
+        if entry.classes is None:
+            raise PlanError(f"the erased attribute {entry.attribute} is not resolved: it needs data")
+        name = entry.name or erased_name(entry.attribute)
+        parts.append(task_pb2.Erased(name=name, attribute=entry.attribute, classes=entry.classes))
+    state = resolution.states(plan.model).names[0]
+    return task_pb2.Eraser(erased=parts, protects=state, **plan.eraser.model_dump())
+
+
 def _numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:
     """Returns the message's form: none, uniform, and the shares that no objective uses are an empty list."""
     return () if isinstance(value, str) else value
@@ -150,6 +170,7 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
         "local": _fields(message.local),
         "adversaries": [_entry(adversary) for adversary in message.adversaries] or NONE,
         **_matching_sections(message.matchings),
+        **_eraser_sections(message),
         "server": {
             name: _fields(optimizer)
             for name, optimizer in (("shared", message.server.shared), ("adversary", message.server.adversary))
@@ -179,6 +200,14 @@ def _matching_sections(matchings: Sequence[task_pb2.Matching]) -> dict[str, Any]
     names = ("name", "attribute", "classes", "protects")
     common = {name: value for name, value in entries[0].items() if name not in names}
     return {"matching": common, "matchings": [{name: entry[name] for name in names} for entry in entries]}
+
+
+def _eraser_sections(message: task_pb2.Plan) -> dict[str, Any]:
+    """Returns the sections `eraser` and `erased`."""
+    if not message.HasField("eraser"):
+        return {"erased": NONE}
+    numbers = {name: _shortest(getattr(message.eraser, name)) for name in EraserSettings.model_fields}
+    return {"eraser": numbers, "erased": [_fields(part) for part in message.eraser.erased]}
 
 
 def _fields(message: Message) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from export.plan.schema import Plan
 from export.plan.types import NONE
 
 _LATER = (
-    *("interactions", "matching", "matchings"),
+    *("interactions", "matching", "matchings", "eraser", "erased"),
     *("server.shared.noise_corrected", "server.adversary.noise_corrected", "server.clip_medians"),
     *("server.most_stale", "server.staleness_exponent"),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.errors import PlanError
+from export.plan.eraser import ErasedEntry, erased_name
 from export.plan.matching import MatchingEntry, matching_name
 from export.plan.recommenders import Model, declared
 from export.plan.schema import Adversary, AdversarySettings, Entry, Plan
@@ -54,7 +55,7 @@ def states(model: Model) -> States:
 
 
 def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
-    """Returns the same plan with explicit adversaries and matchings: names, classes, states, weights and priors.
+    """Returns the same plan with explicit entries: names, classes, states, weights and priors.
 
     Args:
         plan: complete.
@@ -83,7 +84,24 @@ def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
         for number, entry in enumerate(matched)
         for matching in _resolved_matching(plan, entry, known, of_model, f"matchings[{number}]")
     ]
-    return plan.model_copy(update={"adversaries": tuple(resolved), "matchings": tuple(matchings)})
+    erased = [_resolved_erased(entry, known, f"erased[{number}]") for number, entry in enumerate(_erased(plan, known))]
+    parts = {"adversaries": tuple(resolved), "matchings": tuple(matchings), "erased": tuple(erased)}
+    return plan.model_copy(update=parts)
+
+
+def _erased(plan: Plan, known: Mapping[str, Known]) -> tuple[ErasedEntry, ...]:
+    if plan.erased is not None:
+        return plan.erased
+    if not known:
+        raise PlanError(
+            "erased: all needs data, and no data is known here: list them with attribute and classes, or write none"
+        )
+    return tuple(ErasedEntry(attribute=name) for name in known)
+
+
+def _resolved_erased(entry: ErasedEntry, known: Mapping[str, Known], where: str) -> ErasedEntry:
+    classes = _classes(entry, known.get(entry.attribute), known, where)
+    return entry.model_copy(update={"classes": classes, "name": entry.name or erased_name(entry.attribute)})
 
 
 def _matched(plan: Plan, known: Mapping[str, Known]) -> tuple[MatchingEntry, ...]:
@@ -122,7 +140,7 @@ def _resolved(plan: Plan, entry: Entry, known: Mapping[str, Known], of_model: St
 
 
 def _classes(
-    entry: Entry | MatchingEntry, data: Known | None, known: Mapping[str, Known], where: str
+    entry: Entry | MatchingEntry | ErasedEntry, data: Known | None, known: Mapping[str, Known], where: str
 ) -> tuple[str, ...]:
     if data is not None:
         if entry.classes not in (None, data.classes):

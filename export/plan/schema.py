@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, cr
 from pydantic.fields import FieldInfo
 
 from export.plan import recommenders
+from export.plan.eraser import Erased, EraserSettings
 from export.plan.matching import Matchings, MatchingSettings
 from export.plan.types import (
     ALL,
@@ -190,6 +191,10 @@ class Plan(Section):
     matching: MatchingSettings = setting("What every matching has.")
     matchings: Matchings = setting(
         "The matchings: all, one for each attribute of a run's data; none; or a list of entries."
+    )
+    eraser: EraserSettings = setting("The eraser of the attributes in `erased`.")
+    erased: Erased = setting(
+        "What is erased by maps that devices apply: all attributes of a run's data; none; or a list of entries."
     )
     server: Server = setting("The server's step on the averaged contributions.")
     interactions: Interactions = setting("The weights of recorded interactions in training, by kind.")

@@ -50,17 +50,22 @@ class Config(Section):
                 "evaluation.personal_steps are taken from the state that was trained, and after_training changes it: "
                 "choose one"
             )
-        matched = self.plan.matchings != ()
+        if self.plan.erased != () and (after.noise or after.floor or after.erasure != "none"):
+            raise ValueError("plan.erased and after_training both change the state of users: choose one")
+        if self.plan.erased != () and self.evaluation.personal_steps:
+            raise ValueError("plan.erased needs a state that devices compute anew, and personal steps train another")
+        matched = self.plan.matchings != () or self.plan.erased != ()
         if matched and self.engine.sums == "plain" and not self.engine.plain_statistics:
             raise ValueError(
-                "matchings sum statistics by class, which only sums other than plain hide: set engine.sums to grid or "
-                "secure, or engine.plain_statistics to simulate them in plain sums"
+                "matchings and erased attributes sum statistics by class, which only sums other than plain hide: set "
+                "engine.sums to grid or secure, or engine.plain_statistics to simulate them in plain sums"
             )
         if self.engine.plain_statistics and (
             not matched or self.engine.sums != "plain" or self.engine.name != "batched"
         ):
             raise ValueError(
-                "engine.plain_statistics is for matchings in plain sums of the batched engine: leave it out"
+                "engine.plain_statistics is for matchings or erased attributes in plain sums of the batched engine: "
+                "leave it out"
             )
         if self.engine.sums != "plain" and self.plan.server.clip_norm:
             raise ValueError(

@@ -16,6 +16,8 @@ METHOD = (
     "plan.adversary",
     "plan.matchings",
     "plan.matching",
+    "plan.erased",
+    "plan.eraser",
     "engine.plain_statistics",
     "plan.server",
     "plan.local.private_learning_rate",

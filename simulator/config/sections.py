@@ -121,7 +121,8 @@ class EngineSettings(Section):
         default="plain",
     )
     plain_statistics: _Flag = setting(
-        "Allow matchings in plain sums, in which a real coordinator would read each client's class.",
+        "Allow matchings and erased attributes in plain sums, in which a real coordinator would read each client's "
+        "class.",
         default=False,
     )
     row_threshold: _Seed = setting(

@@ -51,7 +51,7 @@ class Job:
     def factored(self) -> bool:
         """True if contributions become integers as they are trained, without being made for each client."""
         plan = self.manifest.plan
-        changed = plan.local.steps > 1 or plan.matchings or defences.active(plan)
+        changed = plan.local.steps > 1 or plan.matchings or plan.HasField("eraser") or defences.active(plan)
         return self.layout is not None and not changed
 
     def summed(self, sums: Sums) -> bool:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from client_sdk import erasing
 from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
 from export.plan.resolve import states
@@ -14,7 +17,7 @@ from simulator.evaluation.scoring import Scorer
 from simulator.experiment.resume import Best
 from simulator.population.columns import Column
 from simulator.population.population import ClientKeys
-from simulator.unlearning import baselines, erasure, floor, moments, renewal
+from simulator.unlearning import baselines, erasure, floor, moments, on_devices, renewal
 from simulator.unlearning.renewal import Maps, Renewal
 
 
@@ -43,7 +46,7 @@ class Measured:
 def is_changed(config: Config) -> bool:
     """Returns whether a configuration changes the chosen state."""
     after = config.after_training
-    return after.erasure != "none" or after.noise > 0 or after.floor > 0
+    return config.plan.erased != () or after.erasure != "none" or after.noise > 0 or after.floor > 0
 
 
 def renewal_of(config: Config, known: Mapping[str, Attribute]) -> Renewal | None:
@@ -63,6 +66,11 @@ def mapped(state: Measured, evaluation: Evaluation, maps: Maps) -> Measured:
     return replace(state, addends={name: renewal.applied(maps, latent) - latent}, metrics=metrics)
 
 
+def by_devices(state: Measured, evaluation: Evaluation) -> Measured:
+    """Applies the maps that a checkpoint publishes of a plan's eraser, as devices do; without their floor of noise."""
+    return mapped(state, evaluation, on_devices.maps(evaluation.task, state.checkpoint))
+
+
 def fitted(maker: Renewal, state: Measured, evaluation: Evaluation, rounds: int) -> Maps:
     """Fits maps to the private tensors of a state, or to the embedding where nothing is private."""
     if state.private:
@@ -73,7 +81,7 @@ def fitted(maker: Renewal, state: Measured, evaluation: Evaluation, rounds: int)
 
 def adds(config: Config) -> bool:
     """Returns whether something is added to states that are computed of each user anew; see `Measured.addends`."""
-    return config.after_training.floor > 0 or renewal_of(config, {}) is not None
+    return config.plan.erased != () or config.after_training.floor > 0 or renewal_of(config, {}) is not None
 
 
 def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
@@ -91,6 +99,8 @@ def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluati
 def moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
     """Erases attributes from the state, or adds the noise of a baseline to it; the arguments are those of `changed`."""
     after, plan, seed = config.after_training, config.plan, config.engine.seed
+    if plan.erased != ():
+        return by_devices(Measured(best.checkpoint, best.private), evaluation)
     if maker := renewal_of(config, known):
         state = Measured(best.checkpoint, best.private)
         return mapped(state, evaluation, fitted(maker, state, evaluation, best.round))
@@ -120,9 +130,13 @@ def _erased(known: Mapping[str, Attribute], evaluation: Evaluation, best: Best, 
 def floored(state: Measured, evaluation: Evaluation, config: Config) -> Measured:
     """Adds the floor of noise: to private tensors, or to the embedding where nothing is private."""
     strength = config.after_training.floor
+    keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
+    if known := erasing.of(evaluation.task, state.checkpoint):
+        plan, maps = known
+        noise = np.stack([maps.noise(plan, key) for key in keys])
+        return replace(state, addends={name: column[:] + noise for name, column in state.addends.items()})
     if not strength:
         return state
-    keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
     if not state.private:
         drawn = floor.noise(state.scorer(evaluation).embedding(), strength, keys)
         for name, moved_by in state.addends.items():

@@ -36,7 +36,7 @@ def train_alone(config: Config, data: Path | Dataset | None, progress: Progress)
     Raises:
         SimulatorError: the configuration or the data set cannot be used.
     """
-    if config.plan.heads() or config.plan.matchings != ():
+    if config.plan.heads() or config.plan.matchings != () or config.plan.erased != ():
         raise ConfigError("who trains alone knows one class and has nobody to match: choose the preset original")
     dataset = run_data.dataset_of(config.data, config.engine.seed, data)
     dataset = run_data.with_positives(dataset, config.plan, config.evaluation.split)

@@ -15,7 +15,7 @@ from simulator.experiment.asked import Asked
 from simulator.experiment.attacking_public import figures, largest
 from simulator.experiment.train import Trained
 from simulator.population.columns import block
-from simulator.unlearning import erasure, gaps, moments, optimal_transport, renewal
+from simulator.unlearning import erasure, gaps, moments, on_devices, optimal_transport, renewal
 from simulator.unlearning.renewal import KERNEL, Maps
 
 INVERSE, STATISTICS, WITNESSES, GAPS = "map_inverse", "map_statistics", "map_witnesses", "map_gaps"
@@ -29,6 +29,8 @@ READY = (STATISTICS, WITNESSES, GAPS)
 def maps(trained: Trained) -> tuple[str, ...]:
     """Lists the attacks on what a run's unlearning publishes."""
     kind = trained.config.after_training.erasure
+    if trained.config.plan.erased != ():
+        return INVERSE, STATISTICS, WITNESSES
     if kind in ("none", erasure.ALIGNMENT):
         return ()  # an alignment moves each user by itself, and publishes nothing
     if kind == KERNEL:
@@ -85,6 +87,8 @@ def _flat(trained: Trained, state: Measured) -> NDArray[np.float32]:
 def _published(trained: Trained, before: NDArray[np.float32]) -> Maps:
     """Fits the maps of the measured state again, which are public."""
     after, seed = trained.config.after_training, trained.config.engine.seed
+    if trained.config.plan.erased != ():
+        return on_devices.maps(trained.bundle.manifest, trained.best.checkpoint)
     if maker := after_training.renewal_of(trained.config, trained.known):
         return maker.fitted(before, trained.best.round)
     parts = moments.folds(before, moments.joint(trained.known.values()), seed)
@@ -105,7 +109,9 @@ def _by_statistics(
     """Computes log-likelihoods of classes, (users, classes), by their means, the covariance, and the floor's size."""
     whole = moments.Moments.of(before, moments.joint(trained.known.values()))
     means, shares = whole.gaps[classes], whole.counts[classes] / whole.users
-    noise = np.diag(trained.config.after_training.floor * after.std(0, dtype=np.float64))
+    config = trained.config
+    strength = config.plan.eraser.floor if config.plan.erased != () else config.after_training.floor
+    noise = np.diag(strength * after.std(0, dtype=np.float64))
     for eraser in published[:1]:
         noise = noise @ np.linalg.pinv(np.eye(len(noise)) - eraser.strength * eraser.removed)
     within = whole.covariance - (means.T * shares) @ means + noise.T @ noise

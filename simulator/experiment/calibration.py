@@ -14,7 +14,7 @@ import numpy as np
 from client_sdk.kernel.training import Task
 from export.sums import Policy, TensorGrid
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
+from fedau2.wire import erasers, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.secure import policy as policies
@@ -36,14 +36,21 @@ VALUE_BITS = 14
 
 @dataclass
 class Sizes:
-    """The sizes of a tensor's contributions: L2 norm and largest absolute value of each, by round."""
+    """The sizes of a tensor's contributions.
+
+    Attributes:
+        norms: L2 norm of each, by round.
+        largest: largest absolute value of each, by round.
+        share: of the contributions of a round that are not scaled down.
+    """
 
     norms: list[list[float]] = field(default_factory=list)
     largest: list[list[float]] = field(default_factory=list)
+    share: float = QUANTILE
 
     def clip(self) -> float:
         """Returns the norm to which contributions are scaled down; 0 if all were 0."""
-        return max((float(np.quantile(norms, QUANTILE)) for norms in self.norms), default=0.0)
+        return max((float(np.quantile(norms, self.share)) for norms in self.norms), default=0.0)
 
     def quantile(self, share: float) -> float:
         """Returns a quantile of the norms of all rounds."""
@@ -147,7 +154,9 @@ def calibrate(
         population: the clients, before their first round; training changes their state.
         advance: called after each round.
     """
-    sizes = {name: Sizes() for name in manifest.shared(task)}
+    # Where large states were scaled down, sums for an erasure would be those of other users than it is for.
+    whole = erasers.tensors(task.plan)
+    sizes = {name: Sizes(share=1.0 if name in whole else QUANTILE) for name in manifest.shared(task)}
     touched: list[int] = []
     engine = BatchedEngine(task, checkpoint, population, settings.workers, kernel=settings.kernel)
     measured = set(np.linspace(0, settings.rounds - 1, min(ROUNDS, settings.rounds)).astype(int).tolist())

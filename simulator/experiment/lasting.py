@@ -54,7 +54,7 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
     beside = None if best.private else renewal
     start = Measured(best.checkpoint, best.private)
     maps = after_training.fitted(beside, start, evaluation, best.round) if beside else ()
-    if not beside:
+    if not beside and config.plan.erased == ():
         start = after_training.moved(config, trained.known, evaluation, best)
     progress.start("training on and attacking", times[-1] + len(times))
     task, population = _plain(trained.bundle.manifest), _population(trained, start)
@@ -71,6 +71,8 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
             state, done = Measured(dict(engine.checkpoint), population.state.values), time
             if beside:
                 state = after_training.mapped(state, evaluation, maps)
+            elif config.plan.erased != ():
+                state = after_training.by_devices(state, evaluation)
             yield from _at(time, trained, after_training.floored(state, evaluation, config), asked)
             progress.advance()
 

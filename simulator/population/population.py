@@ -187,7 +187,7 @@ class Population:
         return recorded
 
     def labels(self, task: TaskManifest, members: Members) -> dict[str, NDArray[np.int64]]:
-        """Gives class numbers for each adversary and matching of the plan; -1 if a client's attribute is unknown."""
+        """Gives class numbers for each part of the plan that takes a class; -1 if a client's attribute is unknown."""
         return {
             part.name: _labels(self.attributes[part.attribute], list(part.classes), members)
             for part in matchings.labelled(task.plan)

@@ -70,7 +70,8 @@ def is_original(config: Config) -> bool:
     """Returns whether nothing in a configuration unlearns."""
     after, engine = config.after_training, config.engine
     noise = after.noise or after.floor or engine.local_noise or engine.apm
-    return not config.plan.heads() and config.plan.matchings == () and after.erasure == "none" and not noise
+    unlearned = config.plan.matchings != () or config.plan.erased != ()
+    return not config.plan.heads() and not unlearned and after.erasure == "none" and not noise
 
 
 def _trained(config: Config, metrics: Mapping[str, Any]) -> str:
@@ -89,6 +90,9 @@ def _unlearned(config: Config) -> str:
         how.append(f"with adversaries ({config.adversary}) that unlearn {names}")
     if config.plan.matchings != ():
         how.append(f"with distribution matching of {names}")
+    if config.plan.erased != ():
+        floor = config.plan.eraser.floor
+        how.append(f"with {names} erased by devices, and a floor of noise of {floor:g} standard deviations")
     if after.erasure != "none":
         again = f", and again every {after.erase_every:,} rounds" if after.erase_every else ""
         how.append(f"with {names} erased from the state after it ({after.erasure}{again})")

@@ -35,7 +35,7 @@ _MATCHED = {
 """Settings that an Original has in common with the method that it is compared with, and their names in its name."""
 
 _UNLEARNING = (
-    *("plan.adversaries", "plan.matchings", "plan.matching", "engine.plain_statistics"),
+    *("plan.adversaries", "plan.matchings", "plan.matching", "plan.erased", "plan.eraser", "engine.plain_statistics"),
     *("engine.local_noise", "engine.apm", "after_training"),
 )
 """Settings, or their sections, that an Original leaves at their defaults, even where all runs are to have them."""

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from client_sdk.kernel import contract
 from client_sdk.kernel.contract import Encoder
 from client_sdk.kernel.models import RECOMMENDERS
+from fedau2.erasing import folds as comparing
+from fedau2.erasing import leace
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
 from fedau2.wire.blobs import Tensors
@@ -31,9 +33,6 @@ TRANSPORT = "transport"
 
 ALIGNMENT = "alignment"
 """The kind of erasure without a map; see `simulator.unlearning.alignment`."""
-
-_RANK = 1e-9
-"""Share of the largest singular value below which a direction counts as empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +75,11 @@ def fit(folds: Sequence[Moments], strength: float | None) -> Eraser:
     moments.expect_every_class(folds)
     whole = reduce(add, folds)
     moments.expect_enough(whole.users, len(whole.mean))
-    removed = _removed(whole)
+    removed = leace.removed(whole.covariance, whole.gaps, whole.counts / whole.users)
     if strength is None:
         gaps = [fold.gaps for fold in folds]
-        strength = moments.strength(gaps, [gap @ removed for gap in gaps], np.sqrt(np.diag(whole.covariance)))
+        strength = comparing.strength(gaps, [gap @ removed for gap in gaps], np.sqrt(np.diag(whole.covariance)))
     return Eraser(whole.mean, removed, strength)
-
-
-def _removed(whole: Moments) -> Matrix:
-    """Computes W^+ P W transposed: W whitens, and P projects on the whitened class gaps (LEACE, theorem 4.3)."""
-    variances, axes = np.linalg.eigh(whole.covariance)
-    occupied = variances > _RANK * variances.max()
-    roots, axes = np.sqrt(variances[occupied]), axes[:, occupied]
-    cross = whole.gaps * (whole.counts / whole.users)[:, None]  # covariance of x with each class's indicator
-    directions, sizes, _ = np.linalg.svd((cross @ axes / roots).T, full_matrices=False)
-    basis = directions[:, sizes > _RANK * sizes.max()]
-    return np.asarray((axes / roots) @ basis @ basis.T @ (axes * roots).T)
 
 
 def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.unlearning import integer_sums, moments
+from fedau2.erasing import folds as comparing
+from fedau2.erasing import kernel
+from simulator.unlearning import integer_sums
 from simulator.unlearning.integer_sums import Grid
 from simulator.unlearning.moments import Matrix, Moments, Targets, Totals
 
@@ -28,9 +30,6 @@ LENGTH = 0.02
 
 MOST = 30
 """Most steps of a map. Each needs sums of its own."""
-
-_BANDWIDTHS = (0.5, 1.0, 2.0)
-"""Widths of the kernels that are added up, in root widths of the state."""
 
 _TURNS = 20
 """Turns in which a step is inverted; its error shrinks in each."""
@@ -114,13 +113,12 @@ def _step(
 ) -> Step | None:
     """Fits a step; None if the folds' witnesses do not predict each other."""
     z, width = (x - centre) / scale, x.shape[1]
-    spreads = np.resize(_BANDWIDTHS, FREQUENCIES) * math.sqrt(width)
-    frequencies = rng.standard_normal((FREQUENCIES, width)) / spreads[:, None]
+    frequencies = kernel.frequencies(rng, FREQUENCIES, width)
     unit = integer_sums.room(len(x))
     waves = np.rint(_features(z, frequencies) * unit)
     sums = [Totals.of(waves[fold == number], targets[fold == number]) for number in range(fold.max() + 1)]
     gaps = [part.gaps / unit / math.sqrt(FREQUENCIES) for part in sums]
-    if moments.agreement(gaps) <= 0:
+    if comparing.agreement(gaps) <= 0:
         return None
     whole = sum(sums[1:], start=sums[0])
     shares = whole.counts / whole.users

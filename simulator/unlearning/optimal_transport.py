@@ -8,8 +8,8 @@ than chance (the Marchenko-Pastur edge), if there are any; then every feature fo
 alone: moments of each class, and then counts in a fixed grid of bins.
 
 The full move overshoots if there are finitely many users: the classes of held-out users would be exchanged.
-`moments.strength` finds the share of the move to make. The same happens if more is matched than the users can
-distinguish from chance, such as whole covariances: a Gaussian attacker then reads the classes of held-out users
+`fedau2.erasing.folds.strength` finds the share of the move to make. The same happens if more is matched than the users
+can distinguish from chance, such as whole covariances: a Gaussian attacker then reads the classes of held-out users
 exchanged, almost without error.
 """
 
@@ -21,6 +21,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
+from fedau2.erasing import folds as comparing
 from simulator.errors import ErasureError
 from simulator.unlearning import moments
 from simulator.unlearning.moments import Matrix, Moments, Targets
@@ -65,7 +66,7 @@ def transport(features: NDArray[np.float32], targets: Targets, seed: int) -> tup
     before, removed = moments.folds(x, targets, seed), moments.folds(x - moved, targets, seed)
     moments.expect_every_class(before)
     deviations = np.sqrt(np.diag(reduce(add, before).covariance))
-    strength = moments.strength([part.gaps for part in before], [part.gaps for part in removed], deviations)
+    strength = comparing.strength([part.gaps for part in before], [part.gaps for part in removed], deviations)
     return (x + strength * (moved - x)).astype(np.float32), strength
 
 

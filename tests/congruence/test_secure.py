@@ -10,7 +10,7 @@ from client_sdk.kernel import fedrap, fedvae
 from export import sums
 from export.bundle import build
 from export.sums import Policy, TensorGrid
-from fedau2.wire import blobs, manifest, matchings
+from fedau2.wire import blobs, erasers, manifest, matchings
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.connections import InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
@@ -37,7 +37,10 @@ def make_bundle():
         plan = plans.make(model, {**plans.GENDER, "head": "dsvae"}, server__clip_norm=0, **settings)
         bundle = build(model, [f"item-{i}" for i in range(ITEMS)], plan, 0, WIDTHS.get(model))
         shapes = {name: math.prod(spec.shape) for name, spec in manifest.shared(bundle.manifest).items()}
-        exponents = {name: 8 if name.endswith(".means") else 12 for name in shapes}  # features are larger
+        exponents = {
+            name: 8 if name.endswith((".means", "eraser.steps", "eraser.linear", "eraser.classes")) else 12
+            for name in shapes
+        }  # features are larger
         grids = {
             name: TensorGrid(exponent=exponents[name], clip=min(2**13, math.isqrt(n * 4095**2)))
             for name, n in shapes.items()
@@ -52,9 +55,15 @@ def make_bundle():
 
 
 def population(bundle):
+    """Clients of whom each gender likes some items better, so that there is something to erase."""
     rng = np.random.default_rng(0)
-    interactions = [np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False)) for _ in range(CLIENTS)]
-    values = {"gender": [("M", "F", None)[i] for i in rng.choice(3, CLIENTS, p=[0.5, 0.4, 0.1])]}
+    genders = rng.choice(3, CLIENTS, p=[0.5, 0.4, 0.1])
+    likes = np.stack([np.where(np.arange(ITEMS) % 3 == gender, 5.0, 1.0) for gender in range(3)])
+    interactions = [
+        np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False, p=likes[gender] / likes[gender].sum()))
+        for gender in genders
+    ]
+    values = {"gender": [("M", "F", None)[gender] for gender in genders]}
     return Population.create(bundle.manifest, 0, interactions, values)
 
 
@@ -83,6 +92,16 @@ def test_with_matchings_too(model, make_bundle, unmasker, tmp_path):
     bundle = make_bundle(model, 10, matchings=[plans.GENDER], matching__frequencies=16, matching__minimum=5)
     engine = expect_the_same_bytes(bundle, "inproc", unmasker, tmp_path)
     assert engine.checkpoint[matchings.means("matching-gender")][:2, 0].all()
+
+
+def test_with_an_eraser_too(make_bundle, unmasker, tmp_path):
+    settings = {"eraser__frequencies": 16, "eraser__minimum": 2, "eraser__rate": 0.5, "eraser__steps": 2}
+    engine = expect_the_same_bytes(
+        make_bundle("fedvae", 10, erased=[plans.GENDER], **settings), "inproc", unmasker, tmp_path
+    )
+    linear = engine.checkpoint[erasers.LINEAR]
+    assert linear[0, 0] == 1
+    assert (linear[1:, 1:] != np.eye(len(linear) - 1)).any()
 
 
 def expect_the_same_bytes(bundle, transport, unmasker, tmp_path):

@@ -55,6 +55,11 @@ def test_a_step_with_matchings_agrees(model):
     assert_agree(bundle)
 
 
+def test_a_step_with_an_eraser_agrees():
+    plan = plans.make("fedvae", erased=[plans.GENDER, plans.AGE], eraser__frequencies=16, eraser__steps=3)
+    assert_agree(build("fedvae", [f"item-{row}" for row in range(60)], plan, 0, WIDTHS["fedvae"]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("trigger", ["sut", "global", "pretrain", "off"])
 @pytest.mark.parametrize("head", HEADS)

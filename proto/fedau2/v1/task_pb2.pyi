@@ -456,6 +456,98 @@ class Matching(_message.Message):
 Global___Matching: _TypeAlias = Matching  # noqa: Y015
 
 @_typing.final
+class Erased(_message.Message):
+    """An attribute that the plan's eraser erases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique among the plan's adversaries, matchings and erased attributes."""
+    attribute: _builtins.str
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The attribute's values in label order; at least two, all different."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        attribute: _builtins.str = ...,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "classes", b"classes", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erased: _TypeAlias = Erased  # noqa: Y015
+
+@_typing.final
+class Eraser(_message.Message):
+    """Erases attributes from a derived state by maps that devices apply to it. Devices contribute sums of their states to
+    four tensors: "eraser.scale", "eraser.linear", "eraser.classes" and "eraser.steps". The server keeps moving averages
+    of the sums to itself, and fits maps to them after each round. The next checkpoint has the maps in the places of
+    "eraser.linear" and "eraser.steps". With an eraser the manifest requires the feature "eraser". Set by the bundle's
+    builder.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASED_FIELD_NUMBER: _builtins.int
+    PROTECTS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    FREQUENCIES_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    protects: _builtins.str
+    """Name of the derived state that attributes are erased from."""
+    steps: _builtins.int
+    """Most kernel steps after the linear map, from 1 to 64."""
+    frequencies: _builtins.int
+    """Number of random frequencies of a step, from 1 to 4,096; each gives two features."""
+    length: _builtins.float
+    """Usual length of a step, in standard deviations of each number; > 0."""
+    floor: _builtins.float
+    """Standard deviation of the fixed noise that each device adds to its state, in standard deviations of each number; >= 0."""
+    rate: _builtins.float
+    """Share of the moving average that one round makes, in (0, 1]."""
+    minimum: _builtins.int
+    """Fewest users of a class in a round whose sums are used; at least 1."""
+    seed: _builtins.int
+    """Seed of the frequencies, which are public."""
+    @_builtins.property
+    def erased(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erased]:
+        """At least one. A device contributes only if it knows its class of each of them."""
+
+    def __init__(
+        self,
+        *,
+        erased: _abc.Iterable[Global___Erased] | None = ...,
+        protects: _builtins.str = ...,
+        steps: _builtins.int = ...,
+        frequencies: _builtins.int = ...,
+        length: _builtins.float = ...,
+        floor: _builtins.float = ...,
+        rate: _builtins.float = ...,
+        minimum: _builtins.int = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "floor", b"floor", "frequencies", b"frequencies", "length", b"length", "minimum", b"minimum", "protects", b"protects", "rate", b"rate", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Eraser: _TypeAlias = Eraser  # noqa: Y015
+
+@_typing.final
 class LocalUpdate(_message.Message):
     """The update that a device computes. Set by the bundle's builder."""
 
@@ -696,6 +788,7 @@ class Plan(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     INTERACTIONS_FIELD_NUMBER: _builtins.int
     MATCHINGS_FIELD_NUMBER: _builtins.int
+    ERASER_FIELD_NUMBER: _builtins.int
     minimum_separation: _builtins.int
     """Least number of rounds from one contribution of a device to its next, which the device keeps. 0 and 1: once a
     round.
@@ -722,6 +815,10 @@ class Plan(_message.Message):
     def matchings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Matching]:
         """At most 16."""
 
+    @_builtins.property
+    def eraser(self) -> Global___Eraser:
+        """Absent: nothing is erased."""
+
     def __init__(
         self,
         *,
@@ -732,10 +829,11 @@ class Plan(_message.Message):
         parameters: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         interactions: Global___InteractionWeights | None = ...,
         matchings: _abc.Iterable[Global___Matching] | None = ...,
+        eraser: Global___Eraser | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["interactions", b"interactions", "local", b"local", "server", b"server"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["eraser", b"eraser", "interactions", b"interactions", "local", b"local", "server", b"server"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "interactions", b"interactions", "local", b"local", "matchings", b"matchings", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversaries", b"adversaries", "eraser", b"eraser", "interactions", b"interactions", "local", b"local", "matchings", b"matchings", "minimum_separation", b"minimum_separation", "parameters", b"parameters", "server", b"server"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -73,7 +73,9 @@ class _TensorScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TensorSco
     TENSOR_SCOPE_PRIVATE: _TensorScope.ValueType  # 3
     """One per device: initialised there, stepped there, never uploaded."""
     TENSOR_SCOPE_STATISTIC: _TensorScope.ValueType  # 4
-    """A matching: aggregated, and moved towards the mean by Matching.rate."""
+    """A matching: aggregated, and moved towards the mean by Matching.rate. Or the eraser: aggregated, and replaced by maps
+    that are fitted to the sums.
+    """
 
 class TensorScope(_TensorScope, metaclass=_TensorScopeEnumTypeWrapper):
     """The owner of a tensor, which decides which optimizer steps it."""
@@ -86,7 +88,9 @@ TENSOR_SCOPE_ADVERSARY: TensorScope.ValueType  # 2
 TENSOR_SCOPE_PRIVATE: TensorScope.ValueType  # 3
 """One per device: initialised there, stepped there, never uploaded."""
 TENSOR_SCOPE_STATISTIC: TensorScope.ValueType  # 4
-"""A matching: aggregated, and moved towards the mean by Matching.rate."""
+"""A matching: aggregated, and moved towards the mean by Matching.rate. Or the eraser: aggregated, and replaced by maps
+that are fitted to the sums.
+"""
 Global___TensorScope: _TypeAlias = TensorScope  # noqa: Y015
 
 class _Distribution:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.task_pb2 import Graph, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import item_axes, matchings, plans, releases, signatures, sizes, staleness, weights
+from fedau2.wire import erasers, item_axes, matchings, plans, releases, signatures, sizes, staleness, weights
 from fedau2.wire.checks import positive, require
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import policy
@@ -84,10 +84,12 @@ def check(manifest: TaskManifest) -> None:
     require(len(manifest.signature) in (0, signatures.SIZE), "the manifest's signature is not one of 64 bytes")
     weights.check_required(manifest)
     matchings.check_required(manifest)
+    erasers.check_required(manifest)
     _check_ancestors(manifest)
     releases.check(manifest)
     plans.check_plan(manifest.plan, {*derived, *(spec.name for spec in private(manifest))})
-    matchings.check_tensors(manifest)
+    matchings.check_tensors(manifest, erasers.tensors(manifest.plan))
+    erasers.check_tensors(manifest)
     policy.check(manifest)
     staleness.check(manifest)
 

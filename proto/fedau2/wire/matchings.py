@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fedau2.v1.task_pb2 import Adversary, Matching, Plan, TaskManifest
+from fedau2.v1.task_pb2 import Adversary, Erased, Matching, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire.checks import positive, require
 
@@ -54,9 +54,12 @@ def unit(values: NDArray[np.float32]) -> float:
     return math.exp(np.clip(logarithms / users, -_MOST_LOGARITHM, _MOST_LOGARITHM)) if users > 0 else 0.0
 
 
-def labelled(plan: Plan) -> list[Adversary | Matching]:
-    """Returns all parts of a plan that take a class of the client: its adversaries and matchings, by unique names."""
-    return [*plan.adversaries, *plan.matchings]
+def labelled(plan: Plan) -> list[Adversary | Matching | Erased]:
+    """Returns all parts of a plan that take a class of the client, by unique names.
+
+    They are its adversaries, its matchings, and the attributes that its eraser erases.
+    """
+    return [*plan.adversaries, *plan.matchings, *plan.eraser.erased]
 
 
 def check(plan: Plan, states: Collection[str]) -> None:
@@ -75,19 +78,24 @@ def check(plan: Plan, states: Collection[str]) -> None:
         _check(matching, states)
 
 
-def check_tensors(manifest: TaskManifest) -> None:
-    """Checks that a manifest's statistics are those of its matchings, of the shapes that their names' functions say.
+def check_tensors(manifest: TaskManifest, others: Collection[str] = ()) -> None:
+    """Checks that a manifest has the statistics of its matchings, of the shapes that their names' functions say.
 
     Call it after `check`. States are moved in one way if they are private tensors and in another if they are derived,
     and no device does both.
 
+    Args:
+        manifest: to check.
+        others: names of the statistics that belong to something else in the plan.
+
     Raises:
-        ManifestError: one is missing, has another shape or belongs to no matching.
+        ManifestError: one is missing or has another shape, or a statistic belongs to nothing in the plan.
     """
     specs = {spec.name: spec for spec in manifest.tensors}
     names = {kind(matching.name) for matching in manifest.plan.matchings for kind in (means, moments, scale)}
-    other = sorted(name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_STATISTIC and name not in names)
-    require(not other, f"the statistics {other} belong to no matching of the plan")
+    statistics = {name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_STATISTIC}
+    other = sorted(statistics - names - set(others))
+    require(not other, f"the statistics {other} belong to no matching of the plan, nor to its eraser")
     for name in sorted(names):
         require(name in specs, f"the manifest lacks the tensor {name} of a matching")
         _check_statistic(specs[name])

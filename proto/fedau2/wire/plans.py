@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import Adversary, ClosingRule, LocalUpdate, Optimizer, Plan
-from fedau2.wire import matchings, weights
+from fedau2.wire import erasers, matchings, weights
 from fedau2.wire.checks import positive, require
 
 MAX_STEPS = 1_000
@@ -43,6 +43,7 @@ def check_plan(plan: Plan, states: set[str]) -> None:
     if plan.adversaries:
         _check_optimizer("server.adversary", plan.server.adversary)
     matchings.check(plan, states)
+    erasers.check(plan, states)
     for name in ("clip_norm", "clip_medians"):
         value = getattr(plan.server, name)
         require(math.isfinite(value) and value >= 0, f"server.{name} must be 0 or a positive number, not {value}")

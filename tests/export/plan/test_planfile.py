@@ -202,7 +202,8 @@ def test_a_parameter_that_the_recommender_cannot_use_is_refused(plan_file, text,
         ("local: [", "not YAML"),
         (
             "locale: {}",
-            "no key 'locale'; the keys are model, local, adversary, adversaries, matching, matchings, server,",
+            "no key 'locale'; the keys are model, local, adversary, adversaries, matching, matchings, eraser, erased, "
+            "server,",
         ),
         ("model: {width: 3}", "model: there is no key 'width'; the keys are name, gmf, mlp, hidden"),
         ("model: 3", "model: expected a mapping"),

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fedau2/v1/task.proto.
  */
 export const file_fedau2_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwgEKCE1hdGNoaW5nEgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSEwoLZnJlcXVlbmNpZXMYBSABKA0SEQoJYmFuZHdpZHRoGAYgASgCEg4KBndlaWdodBgHIAEoAhIMCgRyYXRlGAggASgCEg8KB21pbmltdW0YCSABKA0SDAoEc2VlZBgKIAEoDRINCgVyaWRnZRgLIAEoAiLDAQoLTG9jYWxVcGRhdGUSDQoFc3RlcHMYASABKA0SEQoJbmVnYXRpdmVzGAIgASgNEg0KBWNodW5rGAMgASgNEh0KFXByaXZhdGVfbGVhcm5pbmdfcmF0ZRgEIAEoAhIcChRzaGFyZWRfbGVhcm5pbmdfcmF0ZRgFIAEoAhISCgpjb3Zlcl9yb3dzGAogASgCSgQIBhAKUglsMV93ZWlnaHRSBmtsX2NhcFIQa2xfYW5uZWFsX3JvdW5kc1IHZHJvcG91dCKrAQoJT3B0aW1pemVyEiYKBGtpbmQYASABKA4yGC5mZWRhdTIudjEuT3B0aW1pemVyS2luZBIVCg1sZWFybmluZ19yYXRlGAIgASgCEg0KBWJldGExGAMgASgCEg0KBWJldGEyGAQgASgCEg8KB2Vwc2lsb24YBSABKAISHAoPbm9pc2VfY29ycmVjdGVkGAYgASgISACIAQFCEgoQX25vaXNlX2NvcnJlY3RlZCKxAQoKU2VydmVyU3RlcBIkCgZzaGFyZWQYASABKAsyFC5mZWRhdTIudjEuT3B0aW1pemVyEicKCWFkdmVyc2FyeRgCIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISEQoJY2xpcF9ub3JtGAMgASgCEhQKDGNsaXBfbWVkaWFucxgEIAEoAhIrCghidWZmZXJlZBgFIAEoCzIZLmZlZGF1Mi52MS5CdWZmZXJlZFJvdW5kcyJACg5CdWZmZXJlZFJvdW5kcxIaChJzdGFsZW5lc3NfZXhwb25lbnQYASABKAISEgoKbW9zdF9zdGFsZRgCIAEoDSKTAQoSSW50ZXJhY3Rpb25XZWlnaHRzEgwKBHZpZXcYASABKAISDAoEbGlrZRgCIAEoAhIQCghwdXJjaGFzZRgDIAEoAhIOCgZyYXRpbmcYBCABKAISFQoNbG93ZXN0X3JhdGluZxgFIAEoAhITCgtmdWxsX3JhdGluZxgGIAEoAhITCgthcHBfd2VpZ2h0cxgHIAEoCCLgAgoEUGxhbhIlCgVsb2NhbBgBIAEoCzIWLmZlZGF1Mi52MS5Mb2NhbFVwZGF0ZRIpCgthZHZlcnNhcmllcxgCIAMoCzIULmZlZGF1Mi52MS5BZHZlcnNhcnkSJQoGc2VydmVyGAMgASgLMhUuZmVkYXUyLnYxLlNlcnZlclN0ZXASGgoSbWluaW11bV9zZXBhcmF0aW9uGAQgASgNEjMKCnBhcmFtZXRlcnMYBSADKAsyHy5mZWRhdTIudjEuUGxhbi5QYXJhbWV0ZXJzRW50cnkSMwoMaW50ZXJhY3Rpb25zGAYgASgLMh0uZmVkYXUyLnYxLkludGVyYWN0aW9uV2VpZ2h0cxImCgltYXRjaGluZ3MYByADKAsyEy5mZWRhdTIudjEuTWF0Y2hpbmcaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiUAoHUmVsZWFzZRISCgpwb3B1bGF0aW9uGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEg4KBmlzc3VlZBgDIAEoBBIPCgdleHBpcmVzGAQgASgEIuQDCgxUYXNrTWFuaWZlc3QSDgoGZm9ybWF0GAEgASgNEg0KBW1vZGVsGAIgASgJEiYKB3RlbnNvcnMYAyADKAsyFS5mZWRhdTIudjEuVGVuc29yU3BlYxIdCgRwbGFuGAQgASgLMg8uZmVkYXUyLnYxLlBsYW4SDQoFaXRlbXMYBSABKA0SJgoJY2F0YWxvZ3VlGAYgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEicKCmNoZWNrcG9pbnQYByABKAsyEy5mZWRhdTIudjEuUmVzb3VyY2USIAoGZ3JhcGhzGAggAygLMhAuZmVkYXUyLnYxLkdyYXBoEhYKDmRlcml2ZWRfc3RhdGVzGAkgAygJEh0KBGRyYXcYCiABKA4yDy5mZWRhdTIudjEuRHJhdxINCgVub2lzZRgLIAEoDRIZChFyZXF1aXJlZF9mZWF0dXJlcxgMIAMoCRIRCglhbmNlc3RvcnMYDSADKAwSEwoLZmlyc3Rfcm91bmQYDiABKAQSKgoLc2VjdXJlX3N1bXMYDyABKAsyFS5mZWRhdTIudjEuU2VjdXJlU3VtcxIjCgdyZWxlYXNlGBAgASgLMhIuZmVkYXUyLnYxLlJlbGVhc2USEgoJc2lnbmF0dXJlGOgHIAEoDCLnAQoLQ2xvc2luZ1J1bGUSDAoEZ29hbBgBIAEoDRIPCgdtaW5pbXVtGAIgASgNEg8KB21heGltdW0YAyABKA0SFgoOb3Zlcl9zZWxlY3Rpb24YBCABKAISKwoIZGVhZGxpbmUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoLYWdncmVnYXRpb24YByABKA4yFi5mZWRhdTIudjEuQWdncmVnYXRpb24SDAoEdHJpbRgIIAEoAiIwCg5DbGllbnRWZXJzaW9ucxIPCgdtaW5pbXVtGAEgASgJEg0KBWJlbG93GAIgASgJImkKC1JldHJ5V2luZG93EiwKCWRlbGF5X21pbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCglkZWxheV9tYXgYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qeAoSQ2hlY2twb2ludEVuY29kaW5nEiMKH0NIRUNLUE9JTlRfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIfChtDSEVDS1BPSU5UX0VOQ09ESU5HX0ZMT0FUMTYQARIcChhDSEVDS1BPSU5UX0VOQ09ESU5HX0lOVDgQAipuCglHcmFwaEtpbmQSGgoWR1JBUEhfS0lORF9VTlNQRUNJRklFRBAAEhYKEkdSQVBIX0tJTkRfUFJFUEFSRRABEhgKFEdSQVBIX0tJTkRfUkVDT01NRU5EEAISEwoPR1JBUEhfS0lORF9TVEVQEAMqQAoERHJhdxIUChBEUkFXX1VOU1BFQ0lGSUVEEAASEgoORFJBV19DT05UUkFTVFMQARIOCgpEUkFXX1dIT0xFEAIqWQoESGVhZBIUChBIRUFEX1VOU1BFQ0lGSUVEEAASDAoISEVBRF9NTFAQARIMCghIRUFEX1ZBRRACEg4KCkhFQURfRFNWQUUQAxIPCgtIRUFEX1NDQUxBUhAEKlcKCU9iamVjdGl2ZRIZChVPQkpFQ1RJVkVfVU5TUEVDSUZJRUQQABIWChJPQkpFQ1RJVkVfUkVWRVJTQUwQARIXChNPQkpFQ1RJVkVfQ09ORlVTSU9OEAIqbgoHVHJpZ2dlchIXChNUUklHR0VSX1VOU1BFQ0lGSUVEEAASDwoLVFJJR0dFUl9PRkYQARISCg5UUklHR0VSX0dMT0JBTBACEhQKEFRSSUdHRVJfUFJFVFJBSU4QAxIPCgtUUklHR0VSX1NVVBAEKmAKDU9wdGltaXplcktpbmQSHgoaT1BUSU1JWkVSX0tJTkRfVU5TUEVDSUZJRUQQABIWChJPUFRJTUlaRVJfS0lORF9TR0QQARIXChNPUFRJTUlaRVJfS0lORF9BREFNEAIqYAoLQWdncmVnYXRpb24SGwoXQUdHUkVHQVRJT05fVU5TUEVDSUZJRUQQABIWChJBR0dSRUdBVElPTl9NRURJQU4QARIcChhBR0dSRUdBVElPTl9UUklNTUVEX01FQU4QAmIGcHJvdG8z", [file_fedau2_v1_secure, file_fedau2_v1_tensors, file_google_protobuf_duration]);
+  fileDesc("ChRmZWRhdTIvdjEvdGFzay5wcm90bxIJZmVkYXUyLnYxIigKCFJlc291cmNlEg4KBnNoYTI1NhgBIAEoDBIMCgRzaXplGAIgASgEImsKEUVuY29kZWRDaGVja3BvaW50Ei8KCGVuY29kaW5nGAEgASgOMh0uZmVkYXUyLnYxLkNoZWNrcG9pbnRFbmNvZGluZxIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSJSCgVHcmFwaBIiCgRraW5kGAEgASgOMhQuZmVkYXUyLnYxLkdyYXBoS2luZBIlCghyZXNvdXJjZRgCIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZSLLAgoJQWR2ZXJzYXJ5EgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSHQoEaGVhZBgFIAEoDjIPLmZlZGF1Mi52MS5IZWFkEiMKB3RyaWdnZXIYBiABKA4yEi5mZWRhdTIudjEuVHJpZ2dlchIQCgh2YXJpYW5jZRgHIAEoAhIPCgdlcHNpbG9uGAggASgCEhcKD3ByZXRyYWluX3JvdW5kcxgJIAEoBBIVCg1jbGFzc193ZWlnaHRzGAogAygCEicKCW9iamVjdGl2ZRgLIAEoDjIULmZlZGF1Mi52MS5PYmplY3RpdmUSDQoFcHJpb3IYDCADKAISEQoJY2xpcF9ub3JtGA0gASgCEhgKEG5vaXNlX211bHRpcGxpZXIYDiABKAIiwgEKCE1hdGNoaW5nEgwKBG5hbWUYASABKAkSEQoJYXR0cmlidXRlGAIgASgJEg8KB2NsYXNzZXMYAyADKAkSEAoIcHJvdGVjdHMYBCADKAkSEwoLZnJlcXVlbmNpZXMYBSABKA0SEQoJYmFuZHdpZHRoGAYgASgCEg4KBndlaWdodBgHIAEoAhIMCgRyYXRlGAggASgCEg8KB21pbmltdW0YCSABKA0SDAoEc2VlZBgKIAEoDRINCgVyaWRnZRgLIAEoAiI6CgZFcmFzZWQSDAoEbmFtZRgBIAEoCRIRCglhdHRyaWJ1dGUYAiABKAkSDwoHY2xhc3NlcxgDIAMoCSKtAQoGRXJhc2VyEiEKBmVyYXNlZBgBIAMoCzIRLmZlZGF1Mi52MS5FcmFzZWQSEAoIcHJvdGVjdHMYAiABKAkSDQoFc3RlcHMYAyABKA0SEwoLZnJlcXVlbmNpZXMYBCABKA0SDgoGbGVuZ3RoGAUgASgCEg0KBWZsb29yGAYgASgCEgwKBHJhdGUYByABKAISDwoHbWluaW11bRgIIAEoDRIMCgRzZWVkGAkgASgNIsMBCgtMb2NhbFVwZGF0ZRINCgVzdGVwcxgBIAEoDRIRCgluZWdhdGl2ZXMYAiABKA0SDQoFY2h1bmsYAyABKA0SHQoVcHJpdmF0ZV9sZWFybmluZ19yYXRlGAQgASgCEhwKFHNoYXJlZF9sZWFybmluZ19yYXRlGAUgASgCEhIKCmNvdmVyX3Jvd3MYCiABKAJKBAgGEApSCWwxX3dlaWdodFIGa2xfY2FwUhBrbF9hbm5lYWxfcm91bmRzUgdkcm9wb3V0IqsBCglPcHRpbWl6ZXISJgoEa2luZBgBIAEoDjIYLmZlZGF1Mi52MS5PcHRpbWl6ZXJLaW5kEhUKDWxlYXJuaW5nX3JhdGUYAiABKAISDQoFYmV0YTEYAyABKAISDQoFYmV0YTIYBCABKAISDwoHZXBzaWxvbhgFIAEoAhIcCg9ub2lzZV9jb3JyZWN0ZWQYBiABKAhIAIgBAUISChBfbm9pc2VfY29ycmVjdGVkIrEBCgpTZXJ2ZXJTdGVwEiQKBnNoYXJlZBgBIAEoCzIULmZlZGF1Mi52MS5PcHRpbWl6ZXISJwoJYWR2ZXJzYXJ5GAIgASgLMhQuZmVkYXUyLnYxLk9wdGltaXplchIRCgljbGlwX25vcm0YAyABKAISFAoMY2xpcF9tZWRpYW5zGAQgASgCEisKCGJ1ZmZlcmVkGAUgASgLMhkuZmVkYXUyLnYxLkJ1ZmZlcmVkUm91bmRzIkAKDkJ1ZmZlcmVkUm91bmRzEhoKEnN0YWxlbmVzc19leHBvbmVudBgBIAEoAhISCgptb3N0X3N0YWxlGAIgASgNIpMBChJJbnRlcmFjdGlvbldlaWdodHMSDAoEdmlldxgBIAEoAhIMCgRsaWtlGAIgASgCEhAKCHB1cmNoYXNlGAMgASgCEg4KBnJhdGluZxgEIAEoAhIVCg1sb3dlc3RfcmF0aW5nGAUgASgCEhMKC2Z1bGxfcmF0aW5nGAYgASgCEhMKC2FwcF93ZWlnaHRzGAcgASgIIoMDCgRQbGFuEiUKBWxvY2FsGAEgASgLMhYuZmVkYXUyLnYxLkxvY2FsVXBkYXRlEikKC2FkdmVyc2FyaWVzGAIgAygLMhQuZmVkYXUyLnYxLkFkdmVyc2FyeRIlCgZzZXJ2ZXIYAyABKAsyFS5mZWRhdTIudjEuU2VydmVyU3RlcBIaChJtaW5pbXVtX3NlcGFyYXRpb24YBCABKA0SMwoKcGFyYW1ldGVycxgFIAMoCzIfLmZlZGF1Mi52MS5QbGFuLlBhcmFtZXRlcnNFbnRyeRIzCgxpbnRlcmFjdGlvbnMYBiABKAsyHS5mZWRhdTIudjEuSW50ZXJhY3Rpb25XZWlnaHRzEiYKCW1hdGNoaW5ncxgHIAMoCzITLmZlZGF1Mi52MS5NYXRjaGluZxIhCgZlcmFzZXIYCSABKAsyES5mZWRhdTIudjEuRXJhc2VyGjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIlAKB1JlbGVhc2USEgoKcG9wdWxhdGlvbhgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIOCgZpc3N1ZWQYAyABKAQSDwoHZXhwaXJlcxgEIAEoBCLkAwoMVGFza01hbmlmZXN0Eg4KBmZvcm1hdBgBIAEoDRINCgVtb2RlbBgCIAEoCRImCgd0ZW5zb3JzGAMgAygLMhUuZmVkYXUyLnYxLlRlbnNvclNwZWMSHQoEcGxhbhgEIAEoCzIPLmZlZGF1Mi52MS5QbGFuEg0KBWl0ZW1zGAUgASgNEiYKCWNhdGFsb2d1ZRgGIAEoCzITLmZlZGF1Mi52MS5SZXNvdXJjZRInCgpjaGVja3BvaW50GAcgASgLMhMuZmVkYXUyLnYxLlJlc291cmNlEiAKBmdyYXBocxgIIAMoCzIQLmZlZGF1Mi52MS5HcmFwaBIWCg5kZXJpdmVkX3N0YXRlcxgJIAMoCRIdCgRkcmF3GAogASgOMg8uZmVkYXUyLnYxLkRyYXcSDQoFbm9pc2UYCyABKA0SGQoRcmVxdWlyZWRfZmVhdHVyZXMYDCADKAkSEQoJYW5jZXN0b3JzGA0gAygMEhMKC2ZpcnN0X3JvdW5kGA4gASgEEioKC3NlY3VyZV9zdW1zGA8gASgLMhUuZmVkYXUyLnYxLlNlY3VyZVN1bXMSIwoHcmVsZWFzZRgQIAEoCzISLmZlZGF1Mi52MS5SZWxlYXNlEhIKCXNpZ25hdHVyZRjoByABKAwi5wEKC0Nsb3NpbmdSdWxlEgwKBGdvYWwYASABKA0SDwoHbWluaW11bRgCIAEoDRIPCgdtYXhpbXVtGAMgASgNEhYKDm92ZXJfc2VsZWN0aW9uGAQgASgCEisKCGRlYWRsaW5lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWxlYXNlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKC2FnZ3JlZ2F0aW9uGAcgASgOMhYuZmVkYXUyLnYxLkFnZ3JlZ2F0aW9uEgwKBHRyaW0YCCABKAIiMAoOQ2xpZW50VmVyc2lvbnMSDwoHbWluaW11bRgBIAEoCRINCgViZWxvdxgCIAEoCSJpCgtSZXRyeVdpbmRvdxIsCglkZWxheV9taW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJZGVsYXlfbWF4GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKngKEkNoZWNrcG9pbnRFbmNvZGluZxIjCh9DSEVDS1BPSU5UX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASHwobQ0hFQ0tQT0lOVF9FTkNPRElOR19GTE9BVDE2EAESHAoYQ0hFQ0tQT0lOVF9FTkNPRElOR19JTlQ4EAIqbgoJR3JhcGhLaW5kEhoKFkdSQVBIX0tJTkRfVU5TUEVDSUZJRUQQABIWChJHUkFQSF9LSU5EX1BSRVBBUkUQARIYChRHUkFQSF9LSU5EX1JFQ09NTUVORBACEhMKD0dSQVBIX0tJTkRfU1RFUBADKkAKBERyYXcSFAoQRFJBV19VTlNQRUNJRklFRBAAEhIKDkRSQVdfQ09OVFJBU1RTEAESDgoKRFJBV19XSE9MRRACKlkKBEhlYWQSFAoQSEVBRF9VTlNQRUNJRklFRBAAEgwKCEhFQURfTUxQEAESDAoISEVBRF9WQUUQAhIOCgpIRUFEX0RTVkFFEAMSDwoLSEVBRF9TQ0FMQVIQBCpXCglPYmplY3RpdmUSGQoVT0JKRUNUSVZFX1VOU1BFQ0lGSUVEEAASFgoST0JKRUNUSVZFX1JFVkVSU0FMEAESFwoTT0JKRUNUSVZFX0NPTkZVU0lPThACKm4KB1RyaWdnZXISFwoTVFJJR0dFUl9VTlNQRUNJRklFRBAAEg8KC1RSSUdHRVJfT0ZGEAESEgoOVFJJR0dFUl9HTE9CQUwQAhIUChBUUklHR0VSX1BSRVRSQUlOEAMSDwoLVFJJR0dFUl9TVVQQBCpgCg1PcHRpbWl6ZXJLaW5kEh4KGk9QVElNSVpFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1BUSU1JWkVSX0tJTkRfU0dEEAESFwoTT1BUSU1JWkVSX0tJTkRfQURBTRACKmAKC0FnZ3JlZ2F0aW9uEhsKF0FHR1JFR0FUSU9OX1VOU1BFQ0lGSUVEEAASFgoSQUdHUkVHQVRJT05fTUVESUFOEAESHAoYQUdHUkVHQVRJT05fVFJJTU1FRF9NRUFOEAJiBnByb3RvMw", [file_fedau2_v1_secure, file_fedau2_v1_tensors, file_google_protobuf_duration]);
 
 /**
  * A blob, addressed by the hash of its content.
@@ -302,6 +302,120 @@ export const MatchingSchema: GenMessage<Matching> = /*@__PURE__*/
   messageDesc(file_fedau2_v1_task, 4);
 
 /**
+ * An attribute that the plan's eraser erases.
+ *
+ * @generated from message fedau2.v1.Erased
+ */
+export type Erased = Message<"fedau2.v1.Erased"> & {
+  /**
+   * Unique among the plan's adversaries, matchings and erased attributes.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string attribute = 2;
+   */
+  attribute: string;
+
+  /**
+   * The attribute's values in label order; at least two, all different.
+   *
+   * @generated from field: repeated string classes = 3;
+   */
+  classes: string[];
+};
+
+/**
+ * Describes the message fedau2.v1.Erased.
+ * Use `create(ErasedSchema)` to create a new message.
+ */
+export const ErasedSchema: GenMessage<Erased> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 5);
+
+/**
+ * Erases attributes from a derived state by maps that devices apply to it. Devices contribute sums of their states to
+ * four tensors: "eraser.scale", "eraser.linear", "eraser.classes" and "eraser.steps". The server keeps moving averages
+ * of the sums to itself, and fits maps to them after each round. The next checkpoint has the maps in the places of
+ * "eraser.linear" and "eraser.steps". With an eraser the manifest requires the feature "eraser". Set by the bundle's
+ * builder.
+ *
+ * @generated from message fedau2.v1.Eraser
+ */
+export type Eraser = Message<"fedau2.v1.Eraser"> & {
+  /**
+   * At least one. A device contributes only if it knows its class of each of them.
+   *
+   * @generated from field: repeated fedau2.v1.Erased erased = 1;
+   */
+  erased: Erased[];
+
+  /**
+   * Name of the derived state that attributes are erased from.
+   *
+   * @generated from field: string protects = 2;
+   */
+  protects: string;
+
+  /**
+   * Most kernel steps after the linear map, from 1 to 64.
+   *
+   * @generated from field: uint32 steps = 3;
+   */
+  steps: number;
+
+  /**
+   * Number of random frequencies of a step, from 1 to 4,096; each gives two features.
+   *
+   * @generated from field: uint32 frequencies = 4;
+   */
+  frequencies: number;
+
+  /**
+   * Usual length of a step, in standard deviations of each number; > 0.
+   *
+   * @generated from field: float length = 5;
+   */
+  length: number;
+
+  /**
+   * Standard deviation of the fixed noise that each device adds to its state, in standard deviations of each number; >= 0.
+   *
+   * @generated from field: float floor = 6;
+   */
+  floor: number;
+
+  /**
+   * Share of the moving average that one round makes, in (0, 1].
+   *
+   * @generated from field: float rate = 7;
+   */
+  rate: number;
+
+  /**
+   * Fewest users of a class in a round whose sums are used; at least 1.
+   *
+   * @generated from field: uint32 minimum = 8;
+   */
+  minimum: number;
+
+  /**
+   * Seed of the frequencies, which are public.
+   *
+   * @generated from field: uint32 seed = 9;
+   */
+  seed: number;
+};
+
+/**
+ * Describes the message fedau2.v1.Eraser.
+ * Use `create(EraserSchema)` to create a new message.
+ */
+export const EraserSchema: GenMessage<Eraser> = /*@__PURE__*/
+  messageDesc(file_fedau2_v1_task, 6);
+
+/**
  * The update that a device computes. Set by the bundle's builder.
  *
  * @generated from message fedau2.v1.LocalUpdate
@@ -355,7 +469,7 @@ export type LocalUpdate = Message<"fedau2.v1.LocalUpdate"> & {
  * Use `create(LocalUpdateSchema)` to create a new message.
  */
 export const LocalUpdateSchema: GenMessage<LocalUpdate> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 5);
+  messageDesc(file_fedau2_v1_task, 7);
 
 /**
  * A server optimizer (FedOpt). Set by the bundle's builder.
@@ -410,7 +524,7 @@ export type Optimizer = Message<"fedau2.v1.Optimizer"> & {
  * Use `create(OptimizerSchema)` to create a new message.
  */
 export const OptimizerSchema: GenMessage<Optimizer> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 6);
+  messageDesc(file_fedau2_v1_task, 8);
 
 /**
  * The server's step on the averaged contributions. Set by the bundle's builder.
@@ -459,7 +573,7 @@ export type ServerStep = Message<"fedau2.v1.ServerStep"> & {
  * Use `create(ServerStepSchema)` to create a new message.
  */
 export const ServerStepSchema: GenMessage<ServerStep> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 7);
+  messageDesc(file_fedau2_v1_task, 9);
 
 /**
  * Rounds that count late contributions too, with less weight (FedBuff, arXiv 2106.06639). The staleness of a contribution
@@ -488,7 +602,7 @@ export type BufferedRounds = Message<"fedau2.v1.BufferedRounds"> & {
  * Use `create(BufferedRoundsSchema)` to create a new message.
  */
 export const BufferedRoundsSchema: GenMessage<BufferedRounds> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 8);
+  messageDesc(file_fedau2_v1_task, 10);
 
 /**
  * Weights of recorded interactions in training. The weight of an item is the largest weight of its interactions, except
@@ -549,7 +663,7 @@ export type InteractionWeights = Message<"fedau2.v1.InteractionWeights"> & {
  * Use `create(InteractionWeightsSchema)` to create a new message.
  */
 export const InteractionWeightsSchema: GenMessage<InteractionWeights> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 9);
+  messageDesc(file_fedau2_v1_task, 11);
 
 /**
  * Hyper-parameters of the local update and of the server step.
@@ -603,6 +717,13 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
    * @generated from field: repeated fedau2.v1.Matching matchings = 7;
    */
   matchings: Matching[];
+
+  /**
+   * Absent: nothing is erased.
+   *
+   * @generated from field: fedau2.v1.Eraser eraser = 9;
+   */
+  eraser?: Eraser | undefined;
 };
 
 /**
@@ -610,7 +731,7 @@ export type Plan = Message<"fedau2.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 10);
+  messageDesc(file_fedau2_v1_task, 12);
 
 /**
  * A publisher's word on where and how long a bundle is to be used. The signature covers it, so a device can refuse a bundle
@@ -653,7 +774,7 @@ export type Release = Message<"fedau2.v1.Release"> & {
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema: GenMessage<Release> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 11);
+  messageDesc(file_fedau2_v1_task, 13);
 
 /**
  * The root of a bundle. Set by its builder. Devices and coordinator refuse a manifest that they cannot check.
@@ -787,7 +908,7 @@ export type TaskManifest = Message<"fedau2.v1.TaskManifest"> & {
  * Use `create(TaskManifestSchema)` to create a new message.
  */
 export const TaskManifestSchema: GenMessage<TaskManifest> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 12);
+  messageDesc(file_fedau2_v1_task, 14);
 
 /**
  * The conditions on which a round closes, and what becomes of its contributions then. Set by the operator at CreateTask; 1 <= minimum <= goal <= maximum.
@@ -859,7 +980,7 @@ export type ClosingRule = Message<"fedau2.v1.ClosingRule"> & {
  * Use `create(ClosingRuleSchema)` to create a new message.
  */
 export const ClosingRuleSchema: GenMessage<ClosingRule> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 13);
+  messageDesc(file_fedau2_v1_task, 15);
 
 /**
  * Versions of the SDK that may take part: minimum <= version < below, compared number by number ("0.10" > "0.9"). Set
@@ -888,7 +1009,7 @@ export type ClientVersions = Message<"fedau2.v1.ClientVersions"> & {
  * Use `create(ClientVersionsSchema)` to create a new message.
  */
 export const ClientVersionsSchema: GenMessage<ClientVersions> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 14);
+  messageDesc(file_fedau2_v1_task, 16);
 
 /**
  * The time at which a device should come back: it picks a moment uniformly between the two.
@@ -912,7 +1033,7 @@ export type RetryWindow = Message<"fedau2.v1.RetryWindow"> & {
  * Use `create(RetryWindowSchema)` to create a new message.
  */
 export const RetryWindowSchema: GenMessage<RetryWindow> = /*@__PURE__*/
-  messageDesc(file_fedau2_v1_task, 15);
+  messageDesc(file_fedau2_v1_task, 17);
 
 /**
  * A smaller way to write a checkpoint, as docs/design.md describes. Unspecified: float32, exact.

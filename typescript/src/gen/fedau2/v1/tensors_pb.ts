@@ -326,7 +326,8 @@ export enum TensorScope {
   PRIVATE = 3,
 
   /**
-   * A matching: aggregated, and moved towards the mean by Matching.rate.
+   * A matching: aggregated, and moved towards the mean by Matching.rate. Or the eraser: aggregated, and replaced by maps
+   * that are fitted to the sums.
    *
    * @generated from enum value: TENSOR_SCOPE_STATISTIC = 4;
    */

@@ -1,0 +1,188 @@
+"""The server's step on the sums of an eraser: moving averages, to which maps are fitted that devices apply.
+
+The averages are a part of the server's state, which is never served. Only the maps are served.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedau2.erasing import folds, kernel, leace
+from fedau2.v1.task_pb2 import Eraser, TaskManifest
+from fedau2.wire import erasers, matchings
+from fedau2.wire.blobs import Tensors
+
+_Array = NDArray[np.float64]
+
+ROOM = 0.5
+"""Users by which a count may lie below the minimum, since counts have been rounded."""
+
+_BLUR = 3.0
+"""Deviations of known noise within which nobody can tell a count from 0."""
+
+_WEIGHT = "eraser.weight"
+"""Name in the server's state of (2,): the sum of the rounds' shares in the averages, and the sum of their squares."""
+
+_AVERAGED = (erasers.LINEAR, erasers.CLASSES, erasers.STEPS)
+
+
+def stepped(
+    manifest: TaskManifest,
+    checkpoint: Tensors,
+    state: Tensors,
+    mean: Mapping[str, _Array],
+    variances: Mapping[str, float],
+    members: int,
+) -> tuple[Tensors, Tensors]:
+    """Returns what is served of the eraser after a round, and the server's state of it.
+
+    A class is rare if fewer users of the round than `Eraser.minimum` have it, and at least one. A round with a rare
+    class changes nothing but the size of states, because a reader would subtract the other classes from sums over all.
+
+    Args:
+        manifest: the checked manifest.
+        checkpoint: the tensors before.
+        state: the server's state before.
+        mean: the mean of each tensor that contributions carried.
+        variances: of the known noise on each number of the mean, by tensor; none of a tensor without such noise.
+        members: users of the round, or a bound below their number; 0: the policy of secure sums has one.
+
+    Returns:
+        Tensors of the checkpoint and of the state that take the places of those before; both are empty without an
+        eraser.
+    """
+    if not manifest.plan.HasField("eraser") or erasers.SCALE not in mean:
+        return {}, {}
+    eraser, members = manifest.plan.eraser, members or manifest.secure_sums.minimum
+    served = {erasers.SCALE: _moved(checkpoint[erasers.SCALE], mean[erasers.SCALE], eraser.rate)}
+    unit = matchings.unit(checkpoint[erasers.SCALE])
+    complete = all(name in mean for name in _AVERAGED)
+    if not unit or not complete or _has_rare_class(eraser, mean[erasers.CLASSES], variances, members):
+        return served, {}
+    kept: Tensors = {}
+    for name in _AVERAGED:
+        before = state.get(name, np.zeros(mean[name].shape, np.float32))
+        kept[name] = _moved(before, _absolute(name, mean[name], unit), eraser.rate)
+    decay, share = 1 - eraser.rate, eraser.rate
+    weight = state.get(_WEIGHT, np.zeros(2, np.float32)) * np.array([decay, decay**2]) + np.array([share, share**2])
+    kept[_WEIGHT] = weight.astype(np.float32)
+    return served | _Sums.of(eraser, kept, members).maps(eraser), kept
+
+
+def _has_rare_class(eraser: Eraser, classes: _Array, variances: Mapping[str, float], members: int) -> bool:
+    users = classes[:, 0].reshape(erasers.FOLDS, -1).sum(0) * members
+    blur = _BLUR * members * math.sqrt(erasers.FOLDS * variances.get(erasers.CLASSES, 0.0))
+    return bool(((users < eraser.minimum - ROOM) & (np.abs(users) > blur)).any())
+
+
+def _moved(old: NDArray[np.float32], values: _Array, rate: float) -> NDArray[np.float32]:
+    return (old + rate * (values - old)).astype(np.float32)
+
+
+def _absolute(name: str, values: _Array, unit: float) -> _Array:
+    """Takes sums out of the unit in which the devices of the round have added states up."""
+    if name == erasers.STEPS:
+        return values
+    units = np.append(1.0, np.full(values.shape[1] - 1, unit))
+    return np.asarray(values * units if name == erasers.CLASSES else values * units * units[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """The averages of an eraser, by fold and class.
+
+    Attributes:
+        users: number of users that the averages are worth.
+        second: products of 1 and the state's numbers, (1 + width, 1 + width).
+        classes: users and states, (folds, classes, 1 + width).
+        steps: users and features, (steps, folds, classes, 1 + 2 * frequencies).
+        present: True for the classes that are erased, (classes,): those that have users in each fold, where their
+            attribute has two of them.
+        first: the classes of the first attribute among them.
+    """
+
+    users: float
+    second: _Array
+    classes: _Array
+    steps: _Array
+    present: NDArray[np.bool_]
+    first: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, eraser: Eraser, kept: Tensors, members: int) -> "_Sums":
+        second, weight = kept[erasers.LINEAR].astype(np.float64), kept[_WEIGHT].astype(np.float64)
+        classes = kept[erasers.CLASSES].astype(np.float64).reshape(erasers.FOLDS, -1, len(second))
+        steps = kept[erasers.STEPS].astype(np.float64)
+        steps = steps.reshape(len(steps), *classes.shape[:2], -1)
+        counts = classes[:, :, 0].sum(0) * members / weight[0]
+        everywhere = (classes[:, :, 0] > 0).all(0) & (counts >= eraser.minimum / 2)
+        present, first = np.zeros(len(counts), np.bool_), np.zeros(len(counts), np.bool_)
+        start = 0
+        for part in eraser.erased:
+            places = start + np.flatnonzero(everywhere[start : start + len(part.classes)])
+            start += len(part.classes)
+            if len(places) > 1:
+                first[places] = not first.any()
+                present[places] = True
+        users = second[0, 0] * members * weight[0] / weight[1]
+        return cls(users, second, classes, steps, present, first)
+
+    def maps(self, eraser: Eraser) -> Tensors:
+        """Fits the maps; they change nothing where nothing is known, or where there is nothing to erase."""
+        width, rows = len(self.second) - 1, erasers.FOLDS * len(self.present)
+        linear = np.zeros(self.second.shape)
+        steps = np.zeros((len(self.steps), rows, self.steps.shape[-1]))
+        served = {erasers.LINEAR: linear, erasers.STEPS: steps}
+        if self.second[0, 0] > 0:
+            mean = self.second[0, 1:] / self.second[0, 0]
+            covariance = self.second[1:, 1:] / self.second[0, 0] - np.outer(mean, mean)
+            removed = np.zeros((width, width))
+            if self.present.any() and self.users > width:
+                removed = self._removed(covariance)
+                for number, witness in enumerate(self._witnesses(eraser, width)):
+                    steps[number, np.flatnonzero(self.present)] = witness
+            matrix = np.eye(width) - removed
+            linear[0], linear[1:, 1:] = np.append(1.0, mean @ removed), matrix
+            linear[1:, 0] = np.sqrt(np.maximum(np.diag(matrix.T @ covariance @ matrix), 0))
+        return {name: values.astype(np.float32) for name, values in served.items()}
+
+    def _removed(self, covariance: _Array) -> _Array:
+        """Returns the part of `x - mean` that the linear map takes away, as a matrix."""
+        gaps, shares = self._gaps(self.classes.sum(0, keepdims=True))[0], self._shares()
+        removed = leace.removed(covariance, gaps, shares)
+        by_fold = self._gaps(self.classes)
+        deviations = np.sqrt(np.maximum(np.diag(covariance), 0))
+        return folds.strength(by_fold, [part @ removed for part in by_fold], deviations) * removed
+
+    def _witnesses(self, eraser: Eraser, width: int) -> list[_Array]:
+        """Returns offset and witness of each step, (classes, 1 + 2 * frequencies), until folds no longer agree."""
+        fitted: list[_Array] = []
+        for number, sums in enumerate(self.steps):
+            whole = sums.sum(0)
+            if not (sums[:, self.present, 0] > 0).all() or folds.agreement(self._gaps(sums)) <= 0:
+                break
+            everybody = whole[self.first].sum(0)
+            witness = self._gaps(whole[None])[0] * np.sqrt(self._shares())[:, None]
+            size = kernel.usual_size(witness, kernel.public(eraser.seed, number, eraser.frequencies, width))
+            if not size > 0:
+                break
+            witness = witness * math.sqrt(eraser.length / size)
+            offset = witness @ (everybody[1:] / everybody[0])
+            fitted.append(np.concatenate([offset[:, None], witness], axis=1))
+        return fitted
+
+    def _shares(self) -> _Array:
+        counts = self.classes[:, :, 0].sum(0)
+        return np.asarray(counts[self.present] / counts[self.first].sum())
+
+    def _gaps(self, sums: _Array) -> list[_Array]:
+        """Returns the classes' means less everybody's in each fold, (classes, numbers), of (folds, classes, ...)."""
+        gaps = []
+        for fold in sums:
+            everybody = fold[self.first].sum(0)
+            means = fold[self.present, 1:] / fold[self.present, :1]
+            gaps.append(means - everybody[1:] / everybody[0])
+        return gaps

@@ -1,0 +1,1 @@
+"""Fits maps that erase attributes from users' states to sums over the users, for the simulator and the coordinator."""

@@ -1,0 +1,31 @@
+"""The maps of a plan's eraser, as a checkpoint publishes them and as every device applies them."""
+
+import numpy as np
+
+from client_sdk import erasing
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.wire.blobs import Tensors
+from simulator.unlearning.erasure import Eraser
+from simulator.unlearning.kernel_steps import Step
+from simulator.unlearning.renewal import Maps
+
+
+def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
+    """Returns the maps of a model version; none if the plan has no eraser, or nothing is published yet."""
+    known = erasing.of(task, checkpoint)
+    if known is None or not known[1].live:
+        return ()
+    plan, published = known
+    removed = np.eye(len(published.scale)) - published.matrix.astype(np.float64)
+    directions = sum(classes - 1 for _, classes in plan.erased)
+    strength = float(np.trace(removed)) / directions
+    mean = published.offset.astype(np.float64) @ np.linalg.pinv(removed)
+    linear = Eraser(mean, removed / (strength or 1.0), strength or 1.0)
+    parts = zip(published.frequencies, published.witness, published.shift, strict=True)
+    centre, scale = np.zeros(len(removed)), published.scale.astype(np.float64)
+    steps = (
+        Step(centre, scale, *(values.astype(np.float64) for values in part), length=1.0)
+        for part in parts
+        if part[1].any()
+    )
+    return linear, *steps

@@ -1,0 +1,69 @@
+"""What a device computes from published maps, its key and its classes."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_sdk import erasing
+from client_sdk.plan import EraserPlan
+from fedau2.wire import erasers
+
+PLAN = EraserPlan((("gender", 2), ("age", 3)), "latent", steps=2, frequencies=4, floor=0.5, seed=1)
+WIDTH = 3
+KEYS = st.binary(min_size=16, max_size=16)
+
+
+def tensors(live=True):
+    rows = erasers.FOLDS * PLAN.classes
+    linear = np.zeros((1 + WIDTH, 1 + WIDTH), np.float32)
+    if live:
+        linear[1:, 1:], linear[0] = 2 * np.eye(WIDTH), [1, 7, 8, 9]
+        linear[1:, 0] = [1, 2, 0]
+    return {
+        erasers.SCALE: np.array([1, 0], np.float32),
+        erasers.LINEAR: linear,
+        erasers.STEPS: np.zeros((2, rows, 9), np.float32),
+    }
+
+
+def test_before_the_first_round_nothing_is_moved_and_nothing_is_added():
+    maps = erasing.Maps.of(PLAN, tensors(live=False))
+    np.testing.assert_array_equal(maps.matrix, np.eye(WIDTH))
+    assert not maps.offset.any()
+    assert (maps.scale == 1).all()
+    assert not maps.noise(PLAN, bytes(16)).any()
+
+
+@given(KEYS, KEYS)
+def test_the_floor_is_the_users_own_and_the_same_each_time(key, other):
+    maps = erasing.Maps.of(PLAN, tensors())
+    noise = maps.noise(PLAN, key)
+    assert noise.tobytes() == maps.noise(PLAN, key).tobytes()
+    assert key == other or (noise != maps.noise(PLAN, other)).any()
+
+
+def test_the_floor_is_as_large_as_the_plan_says():
+    maps = erasing.Maps.of(PLAN, tensors())
+    drawn = np.stack([maps.noise(PLAN, number.to_bytes(16, "little")) for number in range(2000)])
+    np.testing.assert_allclose(drawn.std(0), [0.5, 1.0, 0.5], rtol=0.1)  # 1 where no deviation is known
+
+
+@given(KEYS, st.integers(-1, 1), st.integers(-1, 2))
+def test_a_client_has_a_place_for_each_attribute_in_one_fold_or_none_at_all(key, gender, age):
+    labels = {"gender": [gender], "age": [age]}
+    (row,) = erasing.places(PLAN, [key], labels).reshape(1, erasers.FOLDS, PLAN.classes)
+    if gender < 0 or age < 0:
+        assert not row.any()
+        return
+    (fold,) = np.flatnonzero(row.any(1))
+    assert np.flatnonzero(row[fold]).tolist() == [gender, 2 + age]
+    again = erasing.places(PLAN, [bytes(16), key], {"gender": [0, gender], "age": [0, age]})
+    np.testing.assert_array_equal(again[1], row.reshape(-1))
+
+
+def test_all_folds_have_clients():
+    keys = [number.to_bytes(16, "little") for number in range(200)]
+    labels = {"gender": [0] * 200, "age": [0] * 200}
+    counts = erasing.places(PLAN, keys, labels).reshape(200, erasers.FOLDS, -1)[:, :, 0].sum(0)
+    assert counts.sum() == 200
+    assert (counts > 20).all()

@@ -1,0 +1,93 @@
+"""What a plan may say of an eraser, and who may see its sums."""
+
+import pytest
+
+from fedau2.v1.secure_pb2 import SecureSums
+from fedau2.v1.task_pb2 import Adversary, Erased, Eraser, LocalUpdate, Plan, TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_KIND_TABLE, TENSOR_SCOPE_STATISTIC, TensorSpec
+from fedau2.wire import erasers
+from fedau2.wire.errors import ManifestError
+
+GENDER = {"name": "gender", "attribute": "gender", "classes": ["M", "F"]}
+GOOD = {
+    "protects": "latent", "steps": 2, "frequencies": 4, "length": 0.03, "floor": 0.15, "rate": 0.1, "minimum": 10,
+}  # fmt: skip
+WIDTH = 3
+
+
+def plan(*erased, steps_taken=1, **changes):
+    eraser = Eraser(erased=[Erased(**part) for part in erased or (GENDER,)], **{**GOOD, **changes})
+    return Plan(local=LocalUpdate(steps=steps_taken), eraser=eraser)
+
+
+def task():
+    made = TaskManifest(plan=plan(), derived_states=["latent"])
+    for name, shape in erasers.shapes(made.plan.eraser, WIDTH).items():
+        made.tensors.append(TensorSpec(name=name, shape=shape, scope=TENSOR_SCOPE_STATISTIC, kind=TENSOR_KIND_DENSE))
+    return made
+
+
+def test_a_good_eraser_passes():
+    erasers.check(plan(), {"latent"})
+    erasers.check_tensors(task())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protects": "other"}, {"steps": 0}, {"steps": 65}, {"frequencies": 0}, {"frequencies": 4097}, {"length": 0},
+        {"length": float("nan")}, {"floor": -1}, {"floor": float("inf")}, {"rate": 0}, {"rate": 1.5}, {"minimum": 0},
+        {"steps_taken": 2},
+    ],
+)  # fmt: skip
+def test_a_bad_one_is_refused(change):
+    with pytest.raises(ManifestError, match="eraser"):
+        erasers.check(plan(**change), {"latent"})
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": ""}, {"attribute": ""}, {"classes": ["M"]}, {"classes": []}, {"classes": ["M", "M"]}]
+)
+def test_a_bad_attribute_is_refused(change):
+    with pytest.raises(ManifestError, match="erased"):
+        erasers.check(plan({**GENDER, **change}), {"latent"})
+
+
+def test_an_eraser_erases_something_and_names_are_unique():
+    with pytest.raises(ManifestError, match="no attribute"):
+        erasers.check(Plan(local=LocalUpdate(steps=1), eraser=Eraser(**GOOD)), {"latent"})
+    twice = plan()
+    twice.adversaries.append(Adversary(name="gender"))
+    with pytest.raises(ManifestError, match="same name"):
+        erasers.check(twice, {"latent"})
+
+
+def test_private_state_is_refused():
+    private = task()
+    private.derived_states[:] = []
+    with pytest.raises(ManifestError, match="private tensor"):
+        erasers.check_tensors(private)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_missing_or_wrong_tensor_is_refused(number):
+    for change in ({"shape": [9]}, {"kind": TENSOR_KIND_TABLE}, {"item_axis": 1}):
+        wrong = task()
+        spec = wrong.tensors[number]
+        spec.MergeFrom(TensorSpec(**{name: value for name, value in change.items() if name != "shape"}))
+        spec.shape[:] = change.get("shape", spec.shape)
+        with pytest.raises(ManifestError, match="eraser"):
+            erasers.check_tensors(wrong)
+    del wrong.tensors[number]
+    with pytest.raises(ManifestError, match="lacks the tensor"):
+        erasers.check_tensors(wrong)
+
+
+def test_a_task_requires_the_feature_and_secure_sums():
+    with pytest.raises(ManifestError, match="does not require 'eraser'"):
+        erasers.check_required(TaskManifest(plan=plan()))
+    erasers.check_required(TaskManifest(plan=plan(), required_features=["eraser"]))
+    with pytest.raises(ManifestError, match="sums are not secure"):
+        erasers.check_hidden(TaskManifest(plan=plan()))
+    erasers.check_hidden(TaskManifest(plan=plan(), secure_sums=SecureSums(version=1)))
+    erasers.check_hidden(TaskManifest())
