@@ -51,6 +51,10 @@ def check(task: TaskManifest) -> None:
         not task.plan.matchings,
         "server.most_stale must be 0 with matchings: their statistics count users, and late ones would count in part",
     )
+    require(
+        not task.plan.HasField("eraser"),
+        "server.most_stale must be 0 with an eraser: its statistics count users, and late ones would count in part",
+    )
 
 
 def _check_numbers(buffered: BufferedRounds) -> None:
