@@ -24,7 +24,6 @@ from coordinator.store.disk import REAL, Disk
 from coordinator.store.lease import Lease
 from coordinator.store.mirror import Mirror
 from coordinator.store.objects import Objects
-from coordinator.store.state_folder import alone_in
 from fedau2.wire import methods
 
 _log = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ class Replica:
         assert settings.database is not None
         assert settings.state is not None
         if settings.objects is not None:
-            stack.enter_context(alone_in(settings.state))
+            stack.enter_context(term_objects.alone_in(settings.state))
         peers = Peers(servers.door.led, settings.replica, tls)
         await peers.server.start()
         stack.push_async_callback(peers.server.stop, GRACE)

@@ -232,28 +232,6 @@ def _open_to_others(path: Path) -> bool:
 
 
 @contextmanager
-def alone_in(path: Path) -> Iterator[None]:
-    """Makes a folder in which one coordinator makes its state folders, and keeps others from it while the block runs.
-
-    Raises:
-        FolderLockedError: another coordinator uses it.
-        FolderError: it cannot be used, or is a state folder itself.
-    """
-    with ExitStack() as stack:
-        try:
-            REAL.make_folder(path)
-            if (name := StateFolder(path).id) is not None:
-                raise FolderError(
-                    f"{path} is a state folder. With `objects`, state names a folder of state folders: name another "
-                    f"one, and move this one to the place {name} in it"
-                )
-            stack.enter_context(hold((path / "lock").open("a")))
-        except OSError as error:
-            raise FolderError(f"the folder {path} cannot be used: {error}; name one that may be written") from error
-        yield
-
-
-@contextmanager
 def hold(file: TextIO) -> Iterator[None]:
     """Keeps other coordinators from a folder while the block runs, by its lock file, which is then closed.
 

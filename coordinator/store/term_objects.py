@@ -7,8 +7,8 @@ removes under a prefix that nobody reads.
 
 import secrets
 import shutil
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from coordinator.errors import FolderError, ObjectsError
@@ -18,7 +18,7 @@ from coordinator.store.ledger import Ledger
 from coordinator.store.mirror import Mirror
 from coordinator.store.object_files import PARTS, PAST, WITNESS, Part, at_once, fetch, listed
 from coordinator.store.objects import Objects
-from coordinator.store.state_folder import StateFolder
+from coordinator.store.state_folder import StateFolder, hold
 from coordinator.store.terms import NAME, remove, taken_over
 
 _BEGUN = "begun"
@@ -26,6 +26,28 @@ _BEGUN = "begun"
 
 _REMEMBERED = 10
 """Terms that are removed again at each change of leader: one that was stopped for long may have written since."""
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Makes a folder in which one coordinator makes its state folders, and keeps others from it while the block runs.
+
+    Raises:
+        FolderLockedError: another coordinator uses it.
+        FolderError: it cannot be used, or is a state folder itself.
+    """
+    with ExitStack() as stack:
+        try:
+            REAL.make_folder(path)
+            if (name := StateFolder(path).id) is not None:
+                raise FolderError(
+                    f"{path} is a state folder. With `objects`, state names a folder of state folders: name another "
+                    f"one, and move this one to the place {name} in it"
+                )
+            stack.enter_context(hold((path / "lock").open("a")))
+        except OSError as error:
+            raise FolderError(f"the folder {path} cannot be used: {error}; name one that may be written") from error
+        yield
 
 
 def begin(local: Path, objects: Objects, lease: Lease) -> Mirror:

@@ -12,7 +12,8 @@ from coordinator.store import object_files, objects, term_objects
 from coordinator.store.ledger import Ledger
 from coordinator.store.objects import Objects
 from coordinator.store.operations_log import OperationsLog, read
-from coordinator.store.state_folder import StateFolder, alone_in
+from coordinator.store.state_folder import StateFolder
+from coordinator.store.term_objects import alone_in
 from tests.coordinator.store.test_terms import leading
 
 
