@@ -249,3 +249,9 @@ def test_a_plan_of_a_file_brings_its_recommender_and_its_widths():
 def test_an_adversary_whose_tensors_cannot_be_named_is_refused():
     with pytest.raises(PlanError, match="128 bytes"):
         build("fedncf", ITEMS, plans.make("fedncf", {**plans.GENDER, "attribute": "g" * 120}), 0, WIDTHS)
+
+
+def test_buffered_rounds_require_their_feature():
+    plan = plans.make("fedncf", plans.GENDER, server__most_stale=3)
+    bundle = build("fedncf", ITEMS, plan, 0, WIDTHS, training=False, serving=False)
+    assert bundle.manifest.required_features == ["buffered-rounds"]

@@ -1,14 +1,17 @@
-"""The weights of late contributions."""
+"""The weights of late contributions, and the tasks that cannot have them."""
 
 from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedau2.v1.task_pb2 import BufferedRounds, TaskManifest
 from fedau2.wire import fixed
-from fedau2.wire.staleness import MOST, MOST_EXPONENT, weight
+from fedau2.wire.errors import ManifestError
+from fedau2.wire.staleness import FEATURE, MOST, MOST_EXPONENT, check, weight
 
 EXPONENTS = st.floats(0, MOST_EXPONENT, width=32)
 
@@ -31,3 +34,22 @@ def test_a_value_times_a_weight_is_exact_before_it_is_put_on_the_grid(staleness,
 
 def test_without_an_exponent_all_count_alike():
     assert {weight(staleness, 0.0) for staleness in range(MOST + 1)} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda task: task.required_features.clear(), "does not require"),
+        (lambda task: task.secure_sums.SetInParent(), "secure sums"),
+        (lambda task: task.plan.matchings.add(), "matchings"),
+        (lambda task: setattr(task.plan.server.buffered, "most_stale", 0), "between 1 and 100"),
+        (lambda task: setattr(task.plan.server.buffered, "staleness_exponent", 11), "between 0 and 10"),
+    ],
+)
+def test_what_buffered_rounds_cannot_have_is_refused(spoil, why):
+    task = TaskManifest(required_features=[FEATURE])
+    task.plan.server.buffered.CopyFrom(BufferedRounds(staleness_exponent=0.5, most_stale=1))
+    check(task)
+    spoil(task)
+    with pytest.raises(ManifestError, match=why):
+        check(task)

@@ -298,3 +298,10 @@ def test_what_a_reader_would_lose_or_cannot_read_is_refused_in_one_line(tmp_path
         read(path, "fedncf")
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
+
+
+def test_a_plan_with_buffered_rounds_is_read_back():
+    plan = plan_of("fedncf", {"server.most_stale": 7, "server.staleness_exponent": 0.25})
+    assert (plan.server.buffered.most_stale, plan.server.buffered.staleness_exponent) == (7, 0.25)
+    assert plan_of("fedncf", yaml.safe_load(planfile.dump(to_document("fedncf", plan)))) == plan
+    assert not plan_of("fedncf").server.HasField("buffered")
