@@ -29,8 +29,8 @@ READY = (STATISTICS, WITNESSES, GAPS)
 def maps(trained: Trained) -> tuple[str, ...]:
     """Lists the attacks on what a run's unlearning publishes."""
     kind = trained.config.after_training.erasure
-    if kind in ("none", erasure.ALIGNMENT):
-        return ()  # an alignment moves each user by itself, and publishes nothing
+    if kind in ("none", *erasure.MAPLESS):
+        return ()  # what moves each user by itself publishes nothing
     if kind == KERNEL:
         return INVERSE, STATISTICS, WITNESSES
     return (GAPS,) if kind == erasure.TRANSPORT else (INVERSE, STATISTICS)
