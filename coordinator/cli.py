@@ -15,7 +15,7 @@ from fedau2.parser import Parser
 from fedau2.wire.errors import WireError
 
 _COMMANDS = (
-    ("serve", "commands.serve", "serve devices and operators until SIGTERM"),
+    ("serve", "commands.flags", "serve devices and operators until SIGTERM"),
     ("create-task", "commands.tasks", "create a task from a bundle and print its id"),
     ("status", "commands.tasks", "show tasks and their open rounds"),
     ("watch", "commands.watch", "show a task's open round at every change, until the task is over"),
@@ -27,12 +27,12 @@ _COMMANDS = (
     ("rollback", "commands.changes", "put a task back to an older model, and begin its open round anew"),
     ("skip-round", "commands.changes", "give up a round whose sum nobody opens, and open the next"),
     ("export", "commands.export", "write a task's newest model as a bundle"),
-    ("audit-log", "commands.operations", "check and show the log of the operators' calls"),
+    ("audit-log", "commands.flags", "check and show the log of the operators' calls"),
     ("certificates", "commands.certificates", "make certificates for a coordinator and its operators"),
-    ("backup", "commands.backup", "copy a state folder, also while a coordinator serves from it"),
-    ("restore", "commands.backup", "check a backup, and make a state folder of it"),
-    ("fetch", "commands.fetch", "make a state folder of what several coordinators keep in an object store"),
-    ("doctor", "commands.doctor", "examine a state folder while no coordinator uses it"),
+    ("backup", "commands.flags", "copy a state folder, also while a coordinator serves from it"),
+    ("restore", "commands.flags", "check a backup, and make a state folder of it"),
+    ("fetch", "commands.flags", "make a state folder of what several coordinators keep in an object store"),
+    ("doctor", "commands.flags", "examine a state folder while no coordinator uses it"),
     ("dashboard", "commands.dashboard", "serve a web page on which operators look at tasks, pause and stop them"),
     ("bench", "bench.cli", "measure the load that a coordinator can carry on this machine"),
 )

@@ -1,6 +1,6 @@
 """The commands of `fedau2-export`. Each yields the lines that it prints, and returns its figures for `--json`.
 
-PyTorch, ONNX and YAML are imported by the commands that need them.
+What a command needs is imported when it runs, so that help needs none of it.
 """
 
 import argparse
@@ -9,14 +9,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.json_format import MessageToDict
-
-from export import bundle as bundles
-from export.bundle import Bundle
 from export.errors import ItemsError, TargetError
-from export.items import read_items
 
 if TYPE_CHECKING:
+    from export.bundle import Bundle
     from export.sums import Policy
 
 Lines = Generator[str, None, dict[str, Any]]
@@ -27,6 +23,7 @@ def bundle(arguments: argparse.Namespace) -> Lines:
     start = time.monotonic()
     if arguments.unmasker and not arguments.sums:
         arguments.refuse("--unmasker needs --sums: only sums are opened")
+    from export import bundle as bundles
     from export import signing, sums, unmaskers
 
     if arguments.key:
@@ -54,8 +51,10 @@ def bundle(arguments: argparse.Namespace) -> Lines:
     return {"folder": str(arguments.out), **figures, "bytes": size, "signed": bool(arguments.key), "notes": lines}
 
 
-def _new(arguments: argparse.Namespace) -> tuple[Bundle, list[str]]:
+def _new(arguments: argparse.Namespace) -> tuple["Bundle", list[str]]:
     """Builds a bundle of a plan or of a run."""
+    from export import bundle as bundles
+    from export.items import read_items
     from export.plan import planfile, resolve, run_folder
 
     run = arguments.from_run
@@ -76,7 +75,7 @@ def _new(arguments: argparse.Namespace) -> tuple[Bundle, list[str]]:
     return bundles.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
 
 
-def _hidden(built: Bundle, policy: "Policy", opened_by: list[bytes]) -> tuple[Bundle, list[str]]:
+def _hidden(built: "Bundle", policy: "Policy", opened_by: list[bytes]) -> tuple["Bundle", list[str]]:
     """Adds a policy of secure sums, and says how many devices share a row of a sum, and what noise promises."""
     from export import sums
 
@@ -88,9 +87,10 @@ def _hidden(built: Bundle, policy: "Policy", opened_by: list[bytes]) -> tuple[Bu
     return with_policy, said
 
 
-def _succeeding(arguments: argparse.Namespace) -> tuple[Bundle, list[str]]:
+def _succeeding(arguments: argparse.Namespace) -> tuple["Bundle", list[str]]:
     """Builds a bundle that goes on from another, and says what it has taken over."""
     from export import features, successor
+    from export.items import read_items
 
     planned = successor.read_plan(arguments.ancestor, arguments.plan, arguments.model)
     items = None if arguments.items is None else read_items(arguments.items)
@@ -103,6 +103,9 @@ def _succeeding(arguments: argparse.Namespace) -> tuple[Bundle, list[str]]:
 
 def inspect(arguments: argparse.Namespace) -> Lines:
     """Shows a bundle."""
+    from google.protobuf.json_format import MessageToDict
+
+    from export import bundle as bundles
     from export.describe import describe
 
     shown = bundles.read(arguments.folder)

@@ -33,8 +33,6 @@
 
 import errno
 
-from coordinator.errors import AggregationError
-
 
 class SimulatorError(Exception):
     """Root of the simulator's errors."""
@@ -146,6 +144,8 @@ class TrackingError(SimulatorError):
 
 def explain(error: BaseException) -> str:
     """Says in one line what was wrong and what to do."""
+    from coordinator.errors import AggregationError  # here, because help does not need the wire
+
     if isinstance(error, AggregationError):
         return f"training diverged: {error}; lower the learning rates"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

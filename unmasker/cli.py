@@ -7,18 +7,18 @@ import os
 from fedau2 import __version__, programs
 from fedau2.parser import Parser
 from fedau2.wire.errors import WireError
-from unmasker.commands import backup, books, log, serve
+from unmasker.commands import flags
 from unmasker.errors import UnmaskerError
 
 _COMMANDS = (
-    ("init", books.add_init, "make the keys and the database, and print the public key that apps need"),
-    ("serve", serve.add_serve, "serve devices and coordinators until SIGTERM"),
-    ("invite", books.add_invite, "make invitations, each for one device, and print their codes"),
-    ("revoke", books.add_revoke, "revoke devices by their pseudonyms, for ever"),
-    ("log", log.add_log, "show the public log, or verify it"),
-    ("status", books.add_status, "show enrolled devices, open rounds and the head of the log"),
-    ("backup", backup.add_backup, "copy SQLite's database into a new file, also while the unmasker serves"),
-    ("new-epoch", books.add_new_epoch, "delete the keys of all open rounds: after anything was restored from a copy"),
+    ("init", flags.add_init, "make the keys and the database, and print the public key that apps need"),
+    ("serve", flags.add_serve, "serve devices and coordinators until SIGTERM"),
+    ("invite", flags.add_invite, "make invitations, each for one device, and print their codes"),
+    ("revoke", flags.add_revoke, "revoke devices by their pseudonyms, for ever"),
+    ("log", flags.add_log, "show the public log, or verify it"),
+    ("status", flags.add_status, "show enrolled devices, open rounds and the head of the log"),
+    ("backup", flags.add_backup, "copy SQLite's database into a new file, also while the unmasker serves"),
+    ("new-epoch", flags.add_new_epoch, "delete the keys of all open rounds: after anything was restored from a copy"),
 )
 
 

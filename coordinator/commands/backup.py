@@ -4,7 +4,6 @@ import argparse
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 from coordinator.commands import acceptance, process
 from coordinator.errors import BackupError
@@ -28,21 +27,8 @@ To restore: pg_restore into an empty database, put the folder in its place, run
 `fedau2-coordinator doctor --state DIR --database URL --accept-ledger`, and start the coordinator."""
 
 
-def add_backup(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `backup`."""
-    parser.set_defaults(run=_backup)
-    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="the coordinator's state folder")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of the backup, made by this")
-
-
-def add_restore(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `restore`."""
-    parser.set_defaults(run=_restore)
-    parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="folder of a backup")
-    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="the state folder, made by this")
-
-
-def _backup(args: argparse.Namespace) -> int:
+def backup(args: argparse.Namespace) -> int:
+    """Runs `backup`."""
     folder, place = StateFolder(args.state.absolute()), args.to.absolute()
     if not folder.ledger.exists():
         raise BackupError(_POSTGRESQL.format(folder=folder.path))
@@ -58,7 +44,8 @@ def _backup(args: argparse.Namespace) -> int:
     return 0
 
 
-def _restore(args: argparse.Namespace) -> int:
+def restore(args: argparse.Namespace) -> int:
+    """Runs `restore`."""
     source, place = args.source.absolute(), args.state.absolute()
     with process.private_files(), made_whole(place) as part:
         inventory = backups.copy_back(source, part)

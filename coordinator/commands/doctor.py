@@ -32,26 +32,6 @@ from fedau2.v1.admin_pb2 import RoundState, TaskState
 from fedau2.v1.task_pb2 import TaskManifest
 
 
-def add_doctor(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments to its parser."""
-    parser.set_defaults(run=run)
-    add = parser.add_argument
-    add("--state", type=Path, required=True, metavar="DIR", help="state folder of a coordinator that is not running")
-    add("--database", metavar="URL", help="SQLAlchemy URL of the ledger (default: SQLite in the state folder)")
-    add(
-        "--drop-damaged",
-        action="store_true",
-        help="give up acknowledged contributions of open rounds that cannot be read back; their assignments expire",
-    )
-    add(
-        "--accept-ledger",
-        action="store_true",
-        help="accept a restored ledger, or one that has lost transactions, as it is; open rounds begin anew",
-    )
-
-    unmasker_check.add_flags(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     """Examines a state folder and prints the findings.
 

@@ -2,26 +2,17 @@
 
 import argparse
 from contextlib import closing
-from pathlib import Path
 
 from coordinator.commands import process
 from coordinator.errors import LedgerError
-from coordinator.store import object_files, objects
+from coordinator.store import object_files
 from coordinator.store.ledger import Ledger
 from coordinator.store.objects import Objects
 from coordinator.store.whole_folder import made_whole
 
 
-def add_fetch(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's flags."""
-    parser.set_defaults(run=_fetch)
-    add = parser.add_argument
-    add("--objects", type=objects.check, required=True, metavar="URL", help="the object store of the coordinators")
-    add("--database", required=True, metavar="URL", help="SQLAlchemy URL of their ledger")
-    add("--to", type=Path, required=True, metavar="DIR", help="the state folder, made by this")
-
-
-def _fetch(args: argparse.Namespace) -> int:
+def fetch(args: argparse.Namespace) -> int:
+    """Runs `fetch`."""
     store = Objects.open(args.objects)
     with process.private_files(), closing(Ledger(args.database)) as ledger:
         if ledger.folder is None:

@@ -12,7 +12,6 @@ from typing import Any
 from coordinator.commands import parsers
 from coordinator.commands.environment import PREFIX, variables
 from coordinator.commands.settings import Settings
-from coordinator.commands.settings_check import check
 from coordinator.errors import SettingError
 from fedau2.wire.errors import AddressError
 
@@ -66,6 +65,8 @@ def load(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) 
     Raises:
         SettingError: a setting cannot be used; the text names the file, variable or flag.
     """
+    from coordinator.commands.settings_check import check  # here, because help does not need the engine
+
     known = {setting.name: setting for setting in fields(Settings)}
     sourced: dict[str, tuple[object, str]] = {}
     if args.config is not None:

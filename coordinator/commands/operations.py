@@ -3,7 +3,6 @@
 import argparse
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from coordinator.errors import OperationsError
@@ -11,17 +10,8 @@ from coordinator.store import operations_log
 from coordinator.store.state_folder import StateFolder
 
 
-def add_audit_log(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's flags."""
-    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="the coordinator's state folder")
-    parser.add_argument("--json", action="store_true", help="print the entries as JSON, one a line")
-    parser.add_argument(
-        "--head", metavar="HASH", help="a head that was noted before: fail unless a line of the log still has it"
-    )
-    parser.set_defaults(run=_show)
-
-
-def _show(args: argparse.Namespace) -> int:
+def show(args: argparse.Namespace) -> int:
+    """Runs `audit-log`."""
     path = StateFolder(args.state).operations
     if not path.exists():
         raise OperationsError(f"{path} is missing: no coordinator has used this folder, or somebody removed it")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from coordinator.commands import operators_address, process
-from coordinator.commands.loading import add_flags, load
+from coordinator.commands.loading import load
 from coordinator.commands.replica import Alone, Place, Replica
 from coordinator.commands.served import Served, web
 from coordinator.commands.settings import Settings
@@ -38,14 +38,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def add_serve(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's flags."""
-    parser.set_defaults(run=_serve)
-    add_flags(parser)
-    parser.add_argument("--check", action="store_true", help="print and check the settings, and serve nothing")
-
-
-def _serve(args: argparse.Namespace) -> int:
+def serve(args: argparse.Namespace) -> int:
+    """Runs `serve`."""
     loaded = load(args)
     operators_address.expect_room(loaded.settings)
     if loaded.settings.web is not None:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.commands import parsers
-from coordinator.engine import kept_models
-from coordinator.engine.uploads import MEMORY
 from coordinator.evidence.anybody import Anybody
 from coordinator.evidence.certificates import Certificates
 from coordinator.evidence.provider import Provider
 from coordinator.grpc.bearers import TokenRules
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls
+from coordinator.model.defaults import KEPT_MODELS, UPLOAD_MEMORY
 from coordinator.model.limits import AddressLimits
 from coordinator.store import objects
 from fedau2.wire import addresses
@@ -104,7 +103,7 @@ class Settings:
         default=30.0, metadata=_of(parsers.seconds, "SECONDS", "time that uploads under way have to end after SIGTERM")
     )
     upload_memory: int = field(
-        default=MEMORY,
+        default=UPLOAD_MEMORY,
         metadata=_of(
             parsers.mebibytes, "MIB", "MiB of contributions that may be on their way in at a time; others wait"
         ),
@@ -170,7 +169,7 @@ class Settings:
         default=None, metadata=_file("PEM authorities that sign these certificates")
     )
     keep_checkpoints: int = field(
-        default=kept_models.DEFAULT,
+        default=KEPT_MODELS,
         metadata=_of(parsers.kept, "N", "older models of each task that `rollback` can go back to, 1 to 1000"),
     )
     audit: Path | None = field(

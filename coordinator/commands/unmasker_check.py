@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 
+from coordinator.commands.flags import UNMASKER
 from coordinator.commands.settings import Settings
 from coordinator.commands.settings_check import check
 from coordinator.errors import UnmaskerError
@@ -12,29 +13,19 @@ from coordinator.store.ledger import Ledger
 from coordinator.store.openings import Openings
 from fedau2.v1.unmasker_pb2 import LogHead, StatusResponse
 
-_SETTINGS = ("unmasker", "unmasker_key", "unmasker_tls_ca", "unmasker_tls_certificate", "unmasker_tls_key")
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the settings of `serve` that name the unmasker."""
-    for name in _SETTINGS:
-        metadata = Settings.__dataclass_fields__[name].metadata
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=metadata["parse"], metavar=metadata["metavar"], help=metadata["help"])
-
 
 def examine(args: argparse.Namespace, ledger: Ledger) -> str:
     """Calls the unmasker that the flags name, and returns what it says of itself; empty: they name none.
 
     Args:
-        args: parsed by a parser with `add_flags`.
+        args: parsed by a parser with the doctor's flags.
         ledger: knows the newest head of its log that was seen.
 
     Raises:
         SettingError: the flags cannot be used together.
         UnmaskerError: it does not answer, or is not the one that it should be.
     """
-    settings = check(Settings(state=args.state, **{name: getattr(args, name) for name in _SETTINGS}))
+    settings = check(Settings(state=args.state, **{name: getattr(args, name) for name in UNMASKER}))
     if settings.unmasker is None or settings.unmasker_key is None:
         return ""
     identity = unmasker_client.identity(settings.unmasker_key)

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from coordinator.engine import kept_models
 from coordinator.engine.admin_service import AdminService
 from coordinator.engine.admissions import Admissions
 from coordinator.engine.blob_reader import BlobReader
@@ -23,11 +22,12 @@ from coordinator.engine.opening import Opener
 from coordinator.engine.storage import Storage
 from coordinator.engine.task_table import TaskTable
 from coordinator.engine.unmasking import Unmasker
-from coordinator.engine.uploads import MEMORY, Uploads
+from coordinator.engine.uploads import Uploads
 from coordinator.engine.watchers import Watchers
 from coordinator.errors import StoppedError
 from coordinator.evidence.provider import Provider
 from coordinator.metrics.metrics import Gauges, Metrics
+from coordinator.model.defaults import KEPT_MODELS, UPLOAD_MEMORY
 from coordinator.model.limits import AddressLimits
 from coordinator.store.disk import REAL, Disk
 from coordinator.store.task_rows import TaskRow
@@ -99,8 +99,8 @@ class Coordinator:
         disk: Disk = REAL,
         stop: threading.Event | None = None,
         audit: Path | None = None,
-        upload_memory: int = MEMORY,
-        keep_checkpoints: int = kept_models.DEFAULT,
+        upload_memory: int = UPLOAD_MEMORY,
+        keep_checkpoints: int = KEPT_MODELS,
         unmasker: Unmasker | None = None,
         evidence: Provider | None = None,
         limits: AddressLimits | None = None,

@@ -7,9 +7,6 @@ from coordinator.store.ledger import Ledger
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.task_rows import TaskRow
 
-DEFAULT = 1
-"""Older models of a task that are kept, unless an operator sets another number."""
-
 
 @dataclass(frozen=True)
 class KeptModels:

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from coordinator.aggregation import succession
-from coordinator.engine import kept_models, sums
+from coordinator.engine import sums
 from coordinator.engine.commits import Commits
 from coordinator.engine.hidden_rounds import HiddenRounds
 from coordinator.engine.kept_models import KeptModels
@@ -16,6 +16,7 @@ from coordinator.engine.round_sum import Record, RoundSum
 from coordinator.engine.task_table import TaskTable
 from coordinator.metrics.metrics import Metrics, timed
 from coordinator.model.admission import VersionRange
+from coordinator.model.defaults import KEPT_MODELS
 from coordinator.model.effects import Reported
 from coordinator.model.open_task import OpenTask
 from coordinator.model.round_machine import RoundMachine
@@ -83,7 +84,7 @@ class Storage:
         database: str | None = None,
         disk: Disk = REAL,
         audit: Path | None = None,
-        keep: int = kept_models.DEFAULT,
+        keep: int = KEPT_MODELS,
     ) -> None:
         folder = StateFolder(path)
         with ExitStack() as stack:

@@ -21,9 +21,6 @@ STALL = 120.0
 PATIENCE = 30.0
 """Most seconds that an upload waits for room. Devices take a minute without any movement for a link that is dead."""
 
-MEMORY = 1024
-"""MiB of contributions that may be on their way in at the same time, unless an operator sets another limit."""
-
 
 class Uploads:
     """Uploads under way: in time, one for each assignment, and within a budget of bytes. Used on one event loop.

@@ -48,7 +48,7 @@ _TEXTS = {
 class Model(BaseModel):
     """The recommender of a plan; its widths and parameters are attributes of their own names."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     name: str
 

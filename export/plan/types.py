@@ -19,7 +19,7 @@ LARGEST = 1e38
 class Section(BaseModel):
     """A part of a plan or of a configuration: immutable, and without keys that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def setting(description: str, unit: str = "", **constraints: Any) -> Any:  # noqa: ANN401 - as of pydantic's Field

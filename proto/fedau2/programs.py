@@ -67,6 +67,11 @@ def run(
         return _end(f"{name}: {text}", FAILED)
 
 
+def later(module: str, function: str) -> Callable[..., int]:
+    """Returns a function of a module that is imported when the function is called, so that help needs none of it."""
+    return lambda *arguments: getattr(import_module(module), function)(*arguments)
+
+
 def _of_place(error: Exception) -> str | None:
     """Explains that the user has no home or no temporary folder, which Python says in these words."""
     if isinstance(error, RuntimeError) and str(error) == "Could not determine home directory.":

@@ -6,13 +6,9 @@ from importlib import import_module
 
 from rich.console import Console
 
-from client_sdk.errors import FedError
-from coordinator.errors import CoordinatorError
-from export.errors import ExportError
 from fedau2 import __version__, plugins, programs
 from fedau2.parser import Parser
 from fedau2.plugins import PluginError
-from fedau2.wire.errors import WireError
 from simulator.errors import BoundPassedError, SimulatorError, explain
 
 COMMANDS = {
@@ -56,6 +52,11 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> str | None:
+    from client_sdk.errors import FedError  # here, because help does not need the wire
+    from coordinator.errors import CoordinatorError
+    from export.errors import ExportError
+    from fedau2.wire.errors import WireError
+
     ours = (SimulatorError, ExportError, CoordinatorError, WireError, FedError, PluginError, OSError)
     return explain(error) if isinstance(error, ours) else None
 

@@ -9,8 +9,6 @@ from rich.console import Console
 from simulator.commands import datasets_import
 from simulator.commands.dataset_table import show
 from simulator.config import flags
-from simulator.datasets import SOURCES, fetch_known, files, find, load, names, synthetic
-from simulator.datasets.download import cache
 from simulator.errors import ConfigError
 
 ACTIONS = {
@@ -33,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _add_named(parser: argparse.ArgumentParser, action: str) -> None:
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{', '.join(names())}, or that of your own NAME.inter"
+        "names", nargs="*", metavar="NAME", help="as `datasets list` prints it, or that of your own NAME.inter"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the data set, or the folder above it")
     parser.add_argument("--user-core", type=int, default=0, help="k-core, items per user; 0: the data set's own")
@@ -45,6 +43,9 @@ def _add_named(parser: argparse.ArgumentParser, action: str) -> None:
 
 
 def _datasets(options: argparse.Namespace, console: Console) -> None:
+    from simulator.datasets import fetch_known, names  # here, because help needs no data
+    from simulator.datasets.download import cache
+
     if options.action == "list" and options.names:
         raise ConfigError("datasets list takes no names: it lists all that is known; describe takes them")
     if options.action == "list":
@@ -63,11 +64,15 @@ def _datasets(options: argparse.Namespace, console: Console) -> None:
 
 
 def _known(name: str) -> dict[str, Any]:
+    from simulator.datasets import SOURCES
+
     source = SOURCES.get(name)
     return {"name": name, "files": list(source.files) if source else [], "home": source.home if source else "generated"}
 
 
 def _load(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    from simulator.datasets import load
+
     if min(options.user_core, options.item_core) < 0:
         raise ConfigError("a k-core cannot be negative")
     cores = {"user_core": options.user_core, "item_core": options.item_core}
@@ -77,6 +82,8 @@ def _load(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _check(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Reads a data set without a cut, and compares its files with the official ones."""
+    from simulator.datasets import files, find, load, synthetic
+
     settings = flags.own_files(options)
     row: dict[str, Any] = load(name, options.data_dir, user_core=1, item_core=1, settings=settings).figures()
     place = None if name == synthetic.NAME else find(name, options.data_dir)

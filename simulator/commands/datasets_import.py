@@ -11,7 +11,6 @@ from rich.console import Console
 
 from simulator.commands.dataset_table import show
 from simulator.config import arguments, flags
-from simulator.datasets import importing
 
 
 def add(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,6 +46,8 @@ def _delimiter(text: str) -> str:
 
 
 def _import(options: argparse.Namespace, console: Console) -> None:
+    from simulator.datasets import importing  # here, because help needs no data
+
     request = importing.Request(
         options.interactions,
         options.out,

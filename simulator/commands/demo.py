@@ -5,21 +5,19 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from export.plan import defaults
 from simulator.commands.printing import notes
 from simulator.config import arguments
-from simulator.config.config import Config
-from simulator.config.presets import preset
-from simulator.datasets import load
 from simulator.errors import DatasetError, RunsFailedError
-from simulator.reporting import attacked, comparison, written
-from simulator.reporting.comparison import Beside
+from simulator.reporting import attacked
 from simulator.reporting.terminal import ROWS, Bar, bars
+
+if TYPE_CHECKING:
+    from simulator.config.config import Config
 
 PRESETS = {"Original": "original", "FedAU2 of the paper": "paper", "Recommended": "recommended"}
 """The runs of the batched engine, and the preset of each."""
@@ -60,6 +58,9 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
         data_dir: see `datasets.load`.
         console: to print on.
     """
+    from simulator.reporting import comparison, written  # here, because help needs no templates
+    from simulator.reporting.comparison import Beside
+
     dataset = _dataset(data_dir, console)
     configs = _configs(dataset)
     for name in configs:
@@ -81,8 +82,12 @@ def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dic
     return metrics
 
 
-def _configs(dataset: str) -> dict[str, Config]:
+def _configs(dataset: str) -> dict[str, "Config"]:
     """Returns the configurations of the runs by name, first that of the fleet, since it takes the longest."""
+    from export.plan import defaults
+    from simulator.config.config import Config
+    from simulator.config.presets import preset
+
     short: dict[str, object] = {"data.dataset": dataset, "engine.workers": 1, "evaluation.attack_splits": 8}
     if dataset == _OTHER:
         short["data.users"] = _USERS
@@ -98,6 +103,8 @@ def _folder(folder: Path, name: str) -> Path:
 
 
 def _dataset(data_dir: Path | None, console: Console) -> str:
+    from simulator.datasets import load
+
     try:
         console.print(load("ml-100k", data_dir).describe())
     except DatasetError as error:
@@ -120,7 +127,7 @@ def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> Table:
 
 
 def _run(
-    configs: Mapping[str, Config], folder: Path, data_dir: Path | None, console: Console
+    configs: Mapping[str, "Config"], folder: Path, data_dir: Path | None, console: Console
 ) -> dict[str, dict[str, Any]]:
     from simulator.experiment.pool import Job, work  # here, because PyTorch takes seconds to load
 

@@ -4,13 +4,14 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from simulator.config.config import Config
+if TYPE_CHECKING:
+    from simulator.config.config import Config
 
 
 def notes(options: argparse.Namespace, console: Console) -> Console:
@@ -46,7 +47,7 @@ def print_summary(folder: Path) -> None:
     print(frames.read(folder / "summary.parquet").to_json(orient="records", indent=2))
 
 
-def print_metrics(config: Config, metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:
+def print_metrics(config: "Config", metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:
     """Prints the metrics of a run, and what was not attacked."""
     from simulator.experiment import promise
     from simulator.reporting import attacked, html, words  # here, because they load what a run needs

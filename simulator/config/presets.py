@@ -117,9 +117,10 @@ PRESETS: Mapping[str, Mapping[str, Fragment]] = {
         pfedrec={"engine.apm": 50.0},
         fedgnn={"engine.apm": 50.0},
     ),
-    "alignment": _baseline(
-        **{model: {"after_training.erasure": "alignment"} for model in ("fedncf", "fcf", "pfedrec", "fedgnn")}
-    ),
+    **{
+        kind: _baseline(**{model: {"after_training.erasure": kind} for model in ("fedncf", "fcf", "pfedrec", "fedgnn")})
+        for kind in ("alignment", "d2d", "u2u")
+    },
 }
 """By name and recommender: what differs from the recommender's defaults, by dotted path."""
 

@@ -214,7 +214,7 @@ class AfterTraining(Section):
     noise: Scale = setting("Baseline: standard deviation of Gaussian noise on the protected state.", default=0.0)
     erasure: Annotated[Text, BeforeValidator(_erasure)] = setting(
         "Erasure of the attributes from all user state: none; of what is linear, auto or a strength above 0 and up to "
-        "1; of that and of what a kernel sees, kernel; transport; or alignment.",
+        "1; of that and of what a kernel sees, kernel; transport; alignment; d2d; or u2u.",
         default="none",
     )
     erase_every: _Seed = setting(
@@ -230,10 +230,11 @@ class AfterTraining(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        kinds = ("none", "auto", "kernel", "transport", "alignment")
+        once = ("none", "transport", "alignment", "d2d", "u2u")
+        kinds = (once[0], "auto", "kernel", *once[1:])
         if self.erasure not in kinds and not 0 < _strength(self.erasure) <= 1:
             raise ValueError(f"erasure takes {', '.join(kinds)}, or a number above 0 and up to 1, not {self.erasure!r}")
-        if self.erase_every and self.erasure in ("none", "transport", "alignment"):
+        if self.erase_every and self.erasure in once:
             raise ValueError(
                 "erase_every repeats an erasure by maps for all: set erasure to kernel, auto or a strength"
             )

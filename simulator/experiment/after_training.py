@@ -17,7 +17,8 @@ from simulator.evaluation.scoring import Scorer
 from simulator.experiment.resume import Best
 from simulator.population.columns import Column
 from simulator.population.population import ClientKeys
-from simulator.unlearning import baselines, erasure, floor, moments, on_devices, renewal
+from simulator.unlearning import baselines, erasure, floor, moments, on_devices, post_training, renewal
+from simulator.unlearning.orders import Orders
 from simulator.unlearning.renewal import Maps, Renewal
 
 
@@ -116,7 +117,10 @@ def moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation
 
 def _erased(known: Mapping[str, Attribute], evaluation: Evaluation, best: Best, kind: str, seed: int) -> Measured:
     """Erases the attributes together from the private state; from an encoder, where nothing is private."""
-    how = (moments.joint(known.values()), kind, seed)
+    how = (targets := moments.joint(known.values()), kind, seed)
+    if kind in post_training.KINDS:
+        orders = Orders(evaluation.task, best.checkpoint, best.private, evaluation.split.train)
+        return Measured(best.checkpoint, post_training.unlearn(best.private, targets, kind, orders, seed))
     if best.private:
         private, strength = erasure.erase(best.private, *how)
         return Measured(best.checkpoint, private, {"erasure_strength": strength})

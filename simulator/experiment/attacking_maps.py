@@ -31,8 +31,8 @@ def maps(trained: Trained) -> tuple[str, ...]:
     kind = trained.config.after_training.erasure
     if trained.config.plan.erased != ():
         return INVERSE, STATISTICS, WITNESSES
-    if kind in ("none", erasure.ALIGNMENT):
-        return ()  # an alignment moves each user by itself, and publishes nothing
+    if kind in ("none", *erasure.MAPLESS):
+        return ()  # what moves each user by itself publishes nothing
     if kind == KERNEL:
         return INVERSE, STATISTICS, WITNESSES
     return (GAPS,) if kind == erasure.TRANSPORT else (INVERSE, STATISTICS)

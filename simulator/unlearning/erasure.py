@@ -32,7 +32,10 @@ TRANSPORT = "transport"
 """The kind of erasure that is not LEACE; see `simulator.unlearning.optimal_transport`."""
 
 ALIGNMENT = "alignment"
-"""The kind of erasure without a map; see `simulator.unlearning.alignment`."""
+"""A kind of erasure without a map; see `simulator.unlearning.alignment`."""
+
+MAPLESS = (ALIGNMENT, "d2d", "u2u")
+"""The kinds that move each user by itself; the last two are of `simulator.unlearning.post_training`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def expect_erasable(task: TaskManifest, targets: Targets, kind: str) -> None:
         ErasureError: as in `erase`.
     """
     widths = [math.prod(spec.shape) for spec in manifest.private(task)]
-    moves_users = kind in (TRANSPORT, ALIGNMENT)
+    moves_users = kind in (TRANSPORT, *MAPLESS)
     if moves_users and not widths:
         raise ErasureError(f"{task.model} has no private state that {kind} could move: set erasure to auto")
     # Transport fits each tensor by itself, the others all together.

@@ -26,6 +26,7 @@ from simulator.errors import MissingAttackError
 from simulator.evaluation import attackers
 from simulator.evaluation.scoring import Scorer
 from simulator.experiment.run import run
+from simulator.unlearning import post_training
 from tests.simulator.quiet import Quiet
 
 
@@ -145,12 +146,14 @@ def test_it_learns_in_batches_and_as_a_fleet(make_bundle, make_population, batch
         {},
         {"after_training.erasure": "transport"},
         {"after_training.erasure": "alignment"},
+        {"after_training.erasure": "d2d"},
         {"after_training.noise": 1.0},
         {"engine.apm": 10.0, "engine.rounds": 3},
     ],
 )
 def test_it_is_run_evaluated_and_attacked(tmp_path, monkeypatch, settings):
     monkeypatch.setattr(attackers, "SHUFFLES", 1)
+    monkeypatch.setattr(post_training, "STEPS", 3)
     config = Config.of(SMALL, settings)
     metrics = run(config, tmp_path / "run", None, Quiet())
     assert 0 < metrics["ndcg@10"] < 1

@@ -11,7 +11,7 @@ import pytest
 from coordinator.commands.settings import Settings
 from fedau2 import __version__
 from tests.deploy.files import DEPLOY, documents, parsed, read
-from unmasker.commands import serve
+from unmasker.commands import flags
 
 PARTIES = ("coordinator", "unmasker")
 COMPOSE = {party: parsed(f"{party}/compose.yaml") for party in PARTIES}
@@ -34,7 +34,7 @@ def settings_of_kubernetes():
 def options(words):
     """What a command of the unmasker's makes of its words."""
     parser = argparse.ArgumentParser()
-    serve.add_serve(parser)
+    flags.add_serve(parser)
     assert words[0] == "serve"
     return parser.parse_args(words[1:])
 

@@ -14,13 +14,8 @@ from unmasker.store.books import Books
 _MOST_CODES = 10_000
 
 
-def add_init(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `init`."""
-    parser.set_defaults(run=_init)
-    place.add_place(parser)
-
-
-def _init(args: argparse.Namespace) -> int:
+def init(args: argparse.Namespace) -> int:
+    """Runs `init`."""
     folder = place.folder(args)
     Books.make(folder, args.database).close()
     print(folder.public_key.read_text(), end="")
@@ -28,15 +23,8 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_invite(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `invite`."""
-    parser.set_defaults(run=_invite)
-    place.add_place(parser)
-    parser.add_argument("--count", type=int, default=1, help="number of codes (default: %(default)s)")
-    parser.add_argument("--days", type=int, default=30, help="days in which a code can be used (default: %(default)s)")
-
-
-def _invite(args: argparse.Namespace) -> int:
+def invite(args: argparse.Namespace) -> int:
+    """Runs `invite`."""
     if not 1 <= args.count <= _MOST_CODES or not 1 <= args.days <= 3650:
         raise SettingError(f"--count is from 1 to {_MOST_CODES}, and --days from 1 to 3650")
     with place.books(args) as books, books.writing() as page:
@@ -45,14 +33,8 @@ def _invite(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_revoke(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `revoke`."""
-    parser.set_defaults(run=_revoke)
-    place.add_place(parser)
-    parser.add_argument("pseudonym", nargs="+", help="32 hexadecimal digits")
-
-
-def _revoke(args: argparse.Namespace) -> int:
+def revoke(args: argparse.Namespace) -> int:
+    """Runs `revoke`."""
     try:
         pseudonyms = [bytes.fromhex(text) for text in args.pseudonym]
     except ValueError as error:
@@ -65,13 +47,8 @@ def _revoke(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_status(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `status`."""
-    parser.set_defaults(run=_status)
-    place.add_place(parser)
-
-
-def _status(args: argparse.Namespace) -> int:
+def status(args: argparse.Namespace) -> int:
+    """Runs `status`."""
     with place.books(args) as books:
         status = reading.status(books)
     live = {EvidenceClass.Name(count.evidence_class): count.live for count in status.classes}
@@ -84,13 +61,8 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_new_epoch(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `new-epoch`."""
-    parser.set_defaults(run=_new_epoch)
-    place.add_place(parser)
-
-
-def _new_epoch(args: argparse.Namespace) -> int:
+def new_epoch(args: argparse.Namespace) -> int:
+    """Runs `new-epoch`."""
     with place.books(args) as books, books.writing() as page:
         begun = books.begin_epoch(page)
     print(f"epoch {begun.epoch.id.hex()} has begun: the keys of all open rounds are gone")

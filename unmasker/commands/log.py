@@ -1,7 +1,6 @@
 """`fedau2-unmasker log`: shows the public log of this unmasker or of another, and verifies it."""
 
 import argparse
-import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,25 +23,8 @@ _TIMEOUT = 600.0
 """Most seconds that reading a whole log may take."""
 
 
-def add_log(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `log`."""
-    parser.set_defaults(run=_log)
-    parser.add_argument("--state", type=Path, metavar="DIR", help="the state folder of an unmasker of one's own")
-    database = os.environ.get(place.DATABASE)
-    parser.add_argument("--database", default=database, metavar="URL", help="its database, as for `serve`")
-    parser.add_argument("--unmasker", metavar="HOST:PORT", help="the unmasker whose log is read, over the network")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="its public key in PEM (with --unmasker)")
-    parser.add_argument("--root-certificates", type=Path, metavar="FILE", help="PEM authorities (with --unmasker)")
-    parser.add_argument("--verify", action="store_true", help="check every byte, and print the head and no entries")
-    parser.add_argument(
-        "--head",
-        type=Path,
-        metavar="FILE",
-        help="check that the log goes on from the head in this file; write the new one",
-    )
-
-
-def _log(args: argparse.Namespace) -> int:
+def show(args: argparse.Namespace) -> int:
+    """Runs `log`."""
     if (args.state is None) == (args.unmasker is None) or (args.unmasker is None) != (args.key is None):
         raise SettingError("give --state, or --unmasker with --key")
     identity, responses = _remote(args) if args.unmasker else _local(args)

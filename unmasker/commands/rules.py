@@ -1,47 +1,17 @@
-"""The options that say which devices are enrolled, and for how long."""
+"""Makes the rules of an unmasker of the options of `serve`."""
 
 import argparse
 import math
-from pathlib import Path
 
 from fedau2.v1.unmasker_pb2 import Budget
-from unmasker.engine.unmasker import MOST_DAYS, Rules
+from unmasker.engine.terms import MOST_DAYS
+from unmasker.engine.unmasker import Rules
 from unmasker.errors import SettingError
 from unmasker.evidence.anybody import Anybody
 from unmasker.evidence.invitations import Invitations
 from unmasker.evidence.provider import Provider
 
 _OF_TOKENS = ("jwks", "issuer", "audience")
-
-
-def add_rules(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    parser.add_argument(
-        "--accept",
-        action="append",
-        required=True,
-        choices=("open", "invitation", "token"),
-        help="evidence that enrols a device; may be given several times. open: none, for trying out only",
-    )
-    parser.add_argument("--jwks", type=Path, metavar="FILE", help="public keys of the app's identity provider (JWKS)")
-    parser.add_argument("--issuer", metavar="TEXT", help="iss of its tokens")
-    parser.add_argument("--audience", metavar="TEXT", help="aud of its tokens for this unmasker, and for nothing else")
-    parser.add_argument(
-        "--days", type=int, default=MOST_DAYS, help=f"life of a certificate, 1 to {MOST_DAYS} (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--key-days",
-        type=int,
-        default=Rules.key_days,
-        help="days after which the key of a round that nobody closed is deleted, 1 to 60 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--budget-epsilon",
-        type=float,
-        metavar="NUMBER",
-        help="the most that all sums together may tell of one device, with --budget-delta (default: no budget)",
-    )
-    parser.add_argument("--budget-delta", type=float, metavar="NUMBER", help="delta of the budget, for example 1e-6")
 
 
 def rules(args: argparse.Namespace) -> Rules:

@@ -6,14 +6,13 @@ import logging
 import signal
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from pathlib import Path
 
 from fedau2 import core_lines, logs
 from fedau2.v1.unmasker_pb2 import EVIDENCE_CLASS_OPEN, ClassCount
 from fedau2.wire import addresses
 from fedau2.wire.errors import AddressError
 from unmasker.commands import place
-from unmasker.commands.rules import add_rules, rules
+from unmasker.commands.rules import rules
 from unmasker.engine import reading
 from unmasker.engine.turns import Turns
 from unmasker.engine.unmasker import Rules, Unmasker
@@ -26,37 +25,8 @@ _HOUSE = 600.0
 """Seconds between two looks whether a day is over."""
 
 
-def add_serve(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
-    parser.set_defaults(run=_serve)
-    place.add_place(parser)
-    add_rules(parser)
-    parser.add_argument(
-        "--listen",
-        default="127.0.0.1:8653",
-        metavar="HOST:PORT",
-        help="address for devices and readers of the log (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--coordinator",
-        default="127.0.0.1:8654",
-        metavar="HOST:PORT",
-        help="address for coordinators, never for devices (default: %(default)s)",
-    )
-    parser.add_argument("--tls-certificate", type=Path, metavar="FILE", help="PEM certificate chain of both addresses")
-    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM key of the certificate")
-    parser.add_argument(
-        "--coordinator-ca",
-        type=Path,
-        metavar="FILE",
-        help="PEM authorities of the certificates that coordinators must show",
-    )
-    parser.add_argument(
-        "--log-format", choices=logs.FORMATS, default="text", help="text, or json: one object a line (default: text)"
-    )
-
-
-def _serve(args: argparse.Namespace) -> int:
+def serve(args: argparse.Namespace) -> int:
+    """Runs `serve`."""
     logs.use(args.log_format)
     tls, wanted, folder = _tls(args), rules(args), place.folder(args)
     with core_lines.captured(), folder.held(), closing(Unmasker.open(folder, wanted, args.database)) as unmasker:

@@ -28,6 +28,7 @@ from fedau2.wire.identity.signing import verifies
 from unmasker.engine import requests, settling
 from unmasker.engine.sum_request import SumRequest
 from unmasker.engine.summing import Answer, Members
+from unmasker.engine.terms import KEY_DAYS, MOST_DAYS
 from unmasker.errors import BusyError, EvidenceError, InvalidRequestError, ShortLogError
 from unmasker.evidence.provider import Provider
 from unmasker.store import budgets, forgotten, holders, public_log, rounds, sums
@@ -37,8 +38,6 @@ from unmasker.store.state_folder import StateFolder
 from unmasker.store.tables import lost_head, meta
 
 DAY = 86400
-MOST_DAYS = 90
-"""Most days that a certificate is valid."""
 
 ENROLMENTS = 10
 """Most enrolments of one holder in a minute."""
@@ -57,7 +56,7 @@ class Rules:
 
     providers: tuple[Provider, ...] = ()
     days: int = MOST_DAYS
-    key_days: int = 14
+    key_days: int = KEY_DAYS
     budget: Budget = field(default_factory=Budget)
 
     @property

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Collection, Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from fedau2.v1.task_pb2 import Adversary, Erased, Matching, Plan, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire.checks import positive, require
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FEATURE = "matching"
 """The feature that a task with matchings requires: a device that does not know it would train without them."""
@@ -44,14 +46,14 @@ def scale(name: str) -> str:
     return f"matching.{name}.scale"
 
 
-def unit(values: NDArray[np.float32]) -> float:
+def unit(values: "NDArray[np.float32]") -> float:
     """Returns the unit in which a round sums moments, by a checkpoint's `scale`: the usual size of a state.
 
     In this unit, moments are about as large as the number of users beside them, so that a sum of integers keeps them.
     It is 0 where nothing is known of states yet; then nothing is summed of moments.
     """
-    users, logarithms = values.astype(np.float64)
-    return math.exp(np.clip(logarithms / users, -_MOST_LOGARITHM, _MOST_LOGARITHM)) if users > 0 else 0.0
+    users, logarithms = map(float, values)
+    return math.exp(min(max(logarithms / users, -_MOST_LOGARITHM), _MOST_LOGARITHM)) if users > 0 else 0.0
 
 
 def labelled(plan: Plan) -> list[Adversary | Matching | Erased]:

@@ -116,11 +116,15 @@ class Page:
         """Shows the page as to a visitor who prefers light or dark colours."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def resize(self, width):
+        """Makes the screen so many pixels wide."""
+        shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **shape)
+
     def picture(self, width, scheme="light"):
         """Returns the whole page as PNG, so many pixels wide."""
         self.colours(scheme)
-        shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", **shape)
+        self.resize(width)
         return base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
     def _call(self, method, **parameters):

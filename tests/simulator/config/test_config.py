@@ -52,7 +52,7 @@ def test_every_field_of_a_plan_can_be_set_and_is_saved(tmp_path, model):
         ("plan: {adversaries: [{attribute: a, head: gan}]}", r"plan.adversaries\[0\].head: expected one of mlp"),
         ("plan: {model: {name: fedfoo}}", "no recommender is called 'fedfoo'; there is fedncf"),
         ("data: {attributes: [a, a]}", "data: attributes must be different names"),
-        ("after_training: {erasure: 2}", "erasure takes none, auto, kernel, transport, alignment, or a number"),
+        ("after_training: {erasure: 2}", "erasure takes none, auto, kernel, transport, alignment, d2d, u2u, or"),
         ("engine: {local_noise: 0.1}", "engine.local_noise is in units of plan.server.clip_norm"),
     ],
 )

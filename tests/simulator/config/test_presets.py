@@ -12,7 +12,7 @@ from simulator.errors import ConfigError
 pytestmark = pytest.mark.usefixtures("fewer")
 
 
-LACKING = [("alignment", "fedrap"), ("alignment", "fedvae")]
+LACKING = [(name, model) for name in ("alignment", "d2d", "u2u") for model in ("fedrap", "fedvae")]
 """FedRAP's state has more numbers than a usual data set has users, and FedVAE has no private state to move."""
 
 
