@@ -211,16 +211,15 @@ class Replica:
         except LedgerError:
             await self.expect_lease()
             raise
-        if self._mirror is None:
-            self._watching = asyncio.create_task(self._watch())
+        self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         """Ends the lead once another coordinator leads where a replica of this database was promoted."""
         while True:
             await asyncio.sleep(self._interval)
             try:
-                with suppress(OSError):  # who cannot read the folder cannot write there either
-                    await asyncio.to_thread(timelines.expect_newest, self._state, self._lease)
+                with suppress(OSError):  # who cannot read what is shared cannot write there either
+                    await asyncio.to_thread(timelines.expect_newest, self._objects or self._state, self._lease)
             except LedgerError as error:
                 _log.error("%s", error)
                 self._lease.close()

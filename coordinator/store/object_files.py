@@ -92,7 +92,7 @@ def fetch(objects: Objects, term: str, folder: Path) -> dict[str, list[Part]]:
                 "together"
             )
         try:
-            at_once(lambda entry: _read(objects, folder / entry[0], entry[1]), found.items())
+            at_once(lambda entry: read(objects, folder / entry[0], entry[1]), found.items())
         except FileNotFoundError:  # what its leader removes is not needed
             for part in PARTS:
                 _remove(folder / part)
@@ -109,7 +109,14 @@ def at_once(work: Callable[[T], object], values: Iterable[T]) -> None:
             pass
 
 
-def _read(objects: Objects, path: Path, parts: list[Part]) -> None:
+def read(objects: Objects, path: Path, parts: list[Part]) -> None:
+    """Reads a file of these parts.
+
+    Raises:
+        FileNotFoundError: a part was removed.
+        ObjectsError: the store cannot be used.
+        OSError: the disk is full or broken.
+    """
     REAL.make_folder(path.parent)
     with REAL.create(path) as file:
         for part in parts:

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from coordinator.errors import FolderError, ObjectsError
+from coordinator.errors import FolderError, LedgerError, ObjectsError
+from coordinator.store import timelines
 from coordinator.store.disk import REAL
 from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
 from coordinator.store.mirror import Mirror
-from coordinator.store.object_files import PARTS, PAST, WITNESS, Part, at_once, fetch, listed
+from coordinator.store.object_files import PARTS, PAST, WITNESS, Part, at_once, fetch, listed, read
 from coordinator.store.objects import Objects
 from coordinator.store.state_folder import StateFolder, hold
 from coordinator.store.terms import NAME, remove, taken_over
+from coordinator.store.witness import Witness
 
 _BEGUN = "begun"
 """The prefix of empty objects that are named by the terms that were begun after this one. Some of them failed."""
@@ -73,6 +75,8 @@ def begin(local: Path, objects: Objects, lease: Lease) -> Mirror:
         stack.callback(mirror.close)
         try:
             REAL.make_folder(mirror.folder)
+            timelines.expect_newest(objects, lease)
+            timelines.note_object(objects, lease)
             past = [] if ledger.folder is None else _take_over(mirror, lease, ledger, ledger.folder)
             _finish(mirror, past)
             if ledger.folder is not None:
@@ -98,6 +102,7 @@ def _take_over(mirror: Mirror, lease: Lease, ledger: Ledger, before: str) -> lis
     else:
         _adopt(folder.path.parent / before, folder.path)
     folder.check(ledger)  # before anything is removed
+    _expect_newest(mirror, failed, ledger.commits)
     past = _past(folder.path)
     _remove_terms(objects, lease, [*past, *failed])
     _tidy(folder.path.parent, (before, folder.path.name))
@@ -107,6 +112,29 @@ def _take_over(mirror: Mirror, lease: Lease, ledger: Ledger, before: str) -> lis
         for path in _files(folder.path / part):
             mirror.hand_over(path, found.get(path.relative_to(folder.path).as_posix(), ()))
     return [*past, before][-_REMEMBERED:]
+
+
+def _expect_newest(mirror: Mirror, begun: Iterable[str], commits: int) -> None:
+    """Returns if none of the terms that began from the ledger's was led. One that was not has an older witness.
+
+    Raises:
+        LedgerError: one was, on another copy of the ledger, which has transactions that this one lacks.
+    """
+    for term in filter(NAME.fullmatch, begun):
+        parts = listed(mirror.objects, term).get(WITNESS)
+        if parts is None:
+            continue
+        path = mirror.folder / f"{WITNESS}-{term}"
+        read(mirror.objects, path, parts)
+        known = Witness(path, REAL).read()
+        path.unlink()
+        if known is not None and known > commits:
+            raise LedgerError(
+                f"the ledger has lost transactions: it has {commits} of the {known} that the witness of {term} in the "
+                "object store knows, whose term began from the ledger's. Nothing was changed. If PostgreSQL failed "
+                "over, the former primary has the others. If a copy was restored, use another prefix in `objects`, "
+                "with the folder that `fetch` made"
+            )
 
 
 def _adopt(before: Path, after: Path) -> None:

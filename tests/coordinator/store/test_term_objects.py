@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.errors import FolderError, FolderLockedError, LedgerError, LogError, ObjectsError
 from coordinator.store import object_files, objects, term_objects
+from coordinator.store.disk import REAL
 from coordinator.store.ledger import Ledger
 from coordinator.store.objects import Objects
 from coordinator.store.operations_log import OperationsLog, read
@@ -55,7 +56,7 @@ def machine(tools, tmp_path, postgres_url, s3_url, monkeypatch):
 
 
 def terms_of(machine):
-    return {item.key.partition("/")[0] for item in machine.objects.list("")}
+    return {item.key.partition("/")[0] for item in machine.objects.list("")} - {"timelines"}
 
 
 def contents(folder):
@@ -148,6 +149,35 @@ def test_a_ledger_that_lost_transactions_is_not_taken_over(machine):
     with pytest.raises(LedgerError, match="has lost transactions"):
         machine.lead()
     assert terms_of(machine) == {mirror.folder.name}
+
+
+def test_a_ledger_that_lacks_a_term_which_was_led_is_refused(machine):
+    """As it is in a replica that was promoted while the primary was used."""
+    first, _ = machine.lead([1])
+    second, _ = machine.lead([2], sweep=False)
+    with leading(machine.url) as lease:
+        commits = StateFolder(second.folder).witness(REAL).read()
+        lease.move(second.folder.name, first.folder.name, commits)
+    StateFolder(second.folder).witness(REAL).make(commits + 2)  # of a transaction that the ledger lacks
+    newest = object_files.key(second.folder.name, object_files.WITNESS, 10**9)
+    machine.objects.put(newest, (second.folder / object_files.WITNESS).read_bytes())
+    before = {item.key for item in machine.objects.list("")}
+    with pytest.raises(LedgerError, match=f"has {commits + 1} of the {commits + 2} .*{second.folder.name}"):
+        machine.lead()
+    assert {item.key for item in machine.objects.list("")} == before
+
+
+@pytest.mark.parametrize(("server", "later", "refused"), [("", 1, True), ("", 0, False), ("9", 1, False)])
+def test_a_later_timeline_of_the_same_server_is_refused(machine, server, later, refused):
+    machine.lead([1])
+    with leading(machine.url) as lease:
+        system, timeline = lease.timeline()
+        machine.objects.put(f"timelines/{system}{server}.{timeline + later}", b"")
+    if refused:
+        with pytest.raises(LedgerError, match=f"former primary, on timeline {timeline}: "):
+            machine.lead()
+    else:
+        machine.lead()
 
 
 def test_another_store_is_named(machine, s3_server):
