@@ -58,8 +58,15 @@ def _draw(study: optuna.Study, path: Path) -> None:
     trials = [trial for trial in study.trials if trial.values]
     best = sorted((trial.values[1], trial.values[0]) for trial in study.best_trials)
     with picture(path, "Trials, and those that no other beats in both", height=5.0) as (axes,):
-        axes.scatter([trial.values[1] for trial in trials], [trial.values[0] for trial in trials], color=BLUE, s=18)
-        axes.plot(*zip(*best, strict=True), "-", color=ORANGE, label="frontier")
+        axes.scatter(
+            [trial.values[1] for trial in trials],
+            [trial.values[0] for trial in trials],
+            color=BLUE,
+            s=18,
+            label="trials",
+        )
+        # The line has steps, because nothing is known between two trials but what the first of them reaches.
+        axes.step(*zip(*best, strict=True), "s-", where="post", color=ORANGE, markersize=5, label="frontier")
         axes.axvline(0.5, color=GREY, linewidth=1, label="guessing")
         axes.set_xlabel("BAcc, strong attacker on the embedding (lower leaks less)")
         axes.set_ylabel("NDCG@10")

@@ -6,11 +6,12 @@ With `--after` it shows what lasts instead, and changes nothing in the folder.
 import argparse
 import json
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands.printing import notes, print_metrics, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def _rounds(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _attack(options: argparse.Namespace, console: Console) -> None:
+def _attack(options: argparse.Namespace, console: "Console") -> None:
     from simulator.api.running import load  # here, because PyTorch takes seconds to load
     from simulator.experiment import resources
     from simulator.reporting.terminal import Bar, bars

@@ -4,8 +4,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from fedau2 import plugins
 from simulator.audit import bounds
@@ -14,7 +13,9 @@ from simulator.commands.printing import notes
 from simulator.config import arguments, flags
 from simulator.errors import ConfigError
 from simulator.experiment import lock
-from simulator.reporting.terminal import Bar, bars
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _NONE = "none"
 
@@ -68,7 +69,7 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _command(options: argparse.Namespace, console: Console) -> None:
+def _command(options: argparse.Namespace, console: "Console") -> None:
     from simulator.experiment import resources  # here, because PyTorch takes seconds to load
 
     request = _request(options)
@@ -77,10 +78,11 @@ def _command(options: argparse.Namespace, console: Console) -> None:
         _audit(request, options, console)
 
 
-def _audit(request: Request, options: argparse.Namespace, console: Console) -> None:
+def _audit(request: Request, options: argparse.Namespace, console: "Console") -> None:
     from simulator.audit import accounting, planning, report
     from simulator.audit.audit import audit
     from simulator.experiment import resume
+    from simulator.reporting.terminal import Bar, bars
 
     with bars(notes(options, console)) as display:
         result = audit(request, Bar(display, request.folder.name))

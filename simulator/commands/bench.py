@@ -3,13 +3,14 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from fedau2.wire.secure import policy
 from simulator.commands.printing import notes
 from simulator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MOST = 100_000
 """Most devices, and most items, of a fleet that is measured."""
@@ -38,7 +39,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _bench(options: argparse.Namespace, console: Console) -> None:
+def _bench(options: argparse.Namespace, console: "Console") -> None:
     fleet, workers = options.fleet, options.workers
     if fleet and workers:
         raise ConfigError("--fleet and --workers are two measurements: give one of them")

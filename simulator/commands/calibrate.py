@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from simulator.commands.printing import notes
 from simulator.config import arguments, flags
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from export.sums import Policy
     from simulator.experiment.calibration import Calibration
 
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_calibrate)
 
 
-def _calibrate(options: argparse.Namespace, console: Console) -> None:
+def _calibrate(options: argparse.Namespace, console: "Console") -> None:
     from export import sums  # here, because PyTorch takes seconds to load
     from fedau2 import files
     from simulator.experiment import checks, hiding, resources, run_data
@@ -77,7 +77,9 @@ def _rows(measured: "Calibration", policy: "Policy") -> list[dict[str, Any]]:
     ]
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
+    from rich.table import Table
+
     table = Table(title="Contributions by tensor", title_justify="left", box=None, pad_edge=False)
     for number, name in enumerate(rows[0]):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)

@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from rich.console import Console
-
 from fedau2 import __version__, plugins, programs
 from fedau2.parser import Parser
 from fedau2.plugins import PluginError
@@ -43,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     words = plugins.taken(arguments)
     options = _parser(words).parse_args(words)
+    from rich.console import Console  # here, because help does not need it
+
     try:
         options.command(options, Console(quiet=options.quiet))
     except BoundPassedError as error:

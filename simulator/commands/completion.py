@@ -1,8 +1,11 @@
 """`fedau2-sim completion`: what a shell needs to complete commands and options."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 _BASH = """\
 _fedau2_sim() {
@@ -21,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_completion)
 
 
-def _completion(options: argparse.Namespace, console: Console) -> None:
+def _completion(options: argparse.Namespace, console: "Console") -> None:
     if options.shell == "words":
         print(*_words(options.line), sep="\n")
     else:

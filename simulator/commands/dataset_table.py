@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 
-def show(rows: Sequence[Mapping[str, Any]], as_json: bool, console: Console) -> None:
+def show(rows: Sequence[Mapping[str, Any]], as_json: bool, console: "Console") -> None:
     """Prints a row for each data set, as a table with its notes below, or as JSON."""
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -20,7 +20,10 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool, console: Console) -> 
             console.print(f"{row['name']}: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table()
     columns = [column for column in rows[0] if column != "notes"]
     for column in columns:

@@ -2,14 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands import datasets_import
 from simulator.commands.dataset_table import show
 from simulator.config import flags
 from simulator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ACTIONS = {
     "list": "list the known data sets",
@@ -42,7 +43,7 @@ def _add_named(parser: argparse.ArgumentParser, action: str) -> None:
     parser.set_defaults(action=action)
 
 
-def _datasets(options: argparse.Namespace, console: Console) -> None:
+def _datasets(options: argparse.Namespace, console: "Console") -> None:
     from simulator.datasets import fetch_known, names  # here, because help needs no data
     from simulator.datasets.download import cache
 

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from simulator.commands.dataset_table import show
 from simulator.config import arguments, flags
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,7 +47,7 @@ def _delimiter(text: str) -> str:
     return character
 
 
-def _import(options: argparse.Namespace, console: Console) -> None:
+def _import(options: argparse.Namespace, console: "Console") -> None:
     from simulator.datasets import importing  # here, because help needs no data
 
     request = importing.Request(

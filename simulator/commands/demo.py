@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from simulator.commands.printing import notes
 from simulator.config import arguments
 from simulator.errors import DatasetError, RunsFailedError
 from simulator.reporting import attacked
-from simulator.reporting.terminal import ROWS, Bar, bars
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from simulator.config.config import Config
+    from simulator.reporting.terminal import ROWS
 
 PRESETS = {"Original": "original", "FedAU2 of the paper": "paper", "Recommended": "recommended"}
 """The runs of the batched engine, and the preset of each."""
@@ -44,13 +44,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_demo)
 
 
-def _demo(options: argparse.Namespace, console: Console) -> None:
+def _demo(options: argparse.Namespace, console: "Console") -> None:
     metrics = demo(options.out, options.data_dir, notes(options, console))
     if options.json:
         print(json.dumps(metrics, indent=2))
 
 
-def demo(folder: Path, data_dir: Path | None, console: Console) -> dict[str, dict[str, Any]]:
+def demo(folder: Path, data_dir: Path | None, console: "Console") -> dict[str, dict[str, Any]]:
     """Trains two at once in a process each, prints two tables, and leaves run folders and a report of all.
 
     Args:
@@ -102,7 +102,7 @@ def _folder(folder: Path, name: str) -> Path:
     return folder / f"demo-{name.lower().rpartition(' with ')[2].replace(' ', '-')}"
 
 
-def _dataset(data_dir: Path | None, console: Console) -> str:
+def _dataset(data_dir: Path | None, console: "Console") -> str:
     from simulator.datasets import load
 
     try:
@@ -114,8 +114,10 @@ def _dataset(data_dir: Path | None, console: Console) -> str:
     return "ml-100k"
 
 
-def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> Table:
+def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> "Table":
     """Makes the table of what a coordinator reads in a plain task, and in one with secure sums."""
+    from rich.table import Table
+
     table = Table(title="What the coordinator reads", title_justify="left")
     for name in ("", "plain sums", f"secure sums, a fleet of real sessions, {SECURE_ROUNDS} rounds"):
         table.add_column(name, justify="right" if name else "left")
@@ -127,9 +129,10 @@ def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> Table:
 
 
 def _run(
-    configs: Mapping[str, "Config"], folder: Path, data_dir: Path | None, console: Console
+    configs: Mapping[str, "Config"], folder: Path, data_dir: Path | None, console: "Console"
 ) -> dict[str, dict[str, Any]]:
     from simulator.experiment.pool import Job, work  # here, because PyTorch takes seconds to load
+    from simulator.reporting.terminal import Bar, bars
 
     jobs = [Job(name, config, _folder(folder, name), data_dir) for name, config in configs.items()]
     with bars(console) as display:

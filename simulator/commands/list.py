@@ -1,13 +1,14 @@
 """`fedau2-sim list`: names that other commands take: recommenders, presets, attacks and data sets."""
 
 import argparse
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from simulator.commands.printing import print_table
 from simulator.config import presets
 from simulator.config.config import ROUNDS, USUAL_ROUNDS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_list)
 
 
-def _list(options: argparse.Namespace, console: Console) -> None:
+def _list(options: argparse.Namespace, console: "Console") -> None:
     print_table(_LISTS[options.what](), options.what, options.json, console)
 
 

@@ -6,24 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from simulator.config.config import Config
 
 
-def notes(options: argparse.Namespace, console: Console) -> Console:
+def notes(options: argparse.Namespace, console: "Console") -> "Console":
     """Returns where progress and remarks are printed: on standard error, if the table is printed as JSON."""
+    from rich.console import Console  # here, because help does not need it
+
     return Console(stderr=True, quiet=options.quiet) if options.json else console
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], title: str, as_json: bool, console: Console) -> None:
+def print_table(rows: Sequence[Mapping[str, Any]], title: str, as_json: bool, console: "Console") -> None:
     """Prints rows that have the same columns."""
     if as_json:
         print(json.dumps(rows, indent=2))
         return
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=Text(title), title_justify="left")
     for name, value in rows[0].items() if rows else ():
         table.add_column(name, overflow="fold", justify="right" if isinstance(value, int | float) else "left")
@@ -47,7 +50,9 @@ def print_summary(folder: Path) -> None:
     print(frames.read(folder / "summary.parquet").to_json(orient="records", indent=2))
 
 
-def print_metrics(config: "Config", metrics: Mapping[str, Any], folder: Path, as_json: bool, console: Console) -> None:
+def print_metrics(
+    config: "Config", metrics: Mapping[str, Any], folder: Path, as_json: bool, console: "Console"
+) -> None:
     """Prints the metrics of a run, and what was not attacked."""
     from simulator.experiment import promise
     from simulator.reporting import attacked, html, words  # here, because they load what a run needs

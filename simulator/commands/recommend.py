@@ -2,10 +2,12 @@
 
 import argparse
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from simulator.commands.printing import print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_recommend)
 
 
-def _recommend(options: argparse.Namespace, console: Console) -> None:
+def _recommend(options: argparse.Namespace, console: "Console") -> None:
     from simulator.api.running import load  # here, because PyTorch takes seconds to load
 
     items = load(options.run, options.data_dir).recommend(options.user, options.top)

@@ -4,8 +4,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from client_sdk.kernel.models import RECOMMENDERS
 from simulator.commands.printing import notes, print_summary
@@ -13,6 +12,9 @@ from simulator.config import arguments, flags
 from simulator.config.sections import SPLITS
 from simulator.reporting.tracking import Tracking
 from simulator.reproduce.experiments import EXPERIMENTS
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +55,7 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _command(options: argparse.Namespace, console: Console) -> None:
+def _command(options: argparse.Namespace, console: "Console") -> None:
     from simulator.reproduce.grid import QUICK, Choice  # here, because PyTorch takes seconds to load
     from simulator.reproduce.repeat import Request, reproduce
 

@@ -3,12 +3,14 @@
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from simulator.commands.printing import notes, print_metrics
 from simulator.config import arguments, flags
 from simulator.reporting.tracking import Tracking
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_run)
 
 
-def _run(options: argparse.Namespace, console: Console) -> None:
+def _run(options: argparse.Namespace, console: "Console") -> None:
     from simulator.experiment import (
         kept_state,
         outcome,

@@ -5,13 +5,15 @@ import re
 import shlex
 import sys
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from simulator.commands.printing import notes, print_summary
 from simulator.commands.reproduce import positive
 from simulator.config import arguments
 from simulator.reporting.tracking import Tracking
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +40,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _sweep(options: argparse.Namespace, console: Console) -> None:
+def _sweep(options: argparse.Namespace, console: "Console") -> None:
     from simulator.reproduce import sweep  # here, because PyTorch takes seconds to load
     from simulator.reproduce.repeat import Request, reproduce
     from simulator.reproduce.shard import Shard

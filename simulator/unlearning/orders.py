@@ -51,7 +51,7 @@ class Orders:
         return scores.topk(min(TOP, len(scores) - len(history))).indices
 
     def loss(self, state: Tensor, user: int) -> Tensor:
-        """What a state loses of a user's order: by how much each item misses the margin to the next, summed up.
+        """Adds up by how much each item of a user's order misses the margin to the next, in a changed state.
 
         Args:
             state: the private tensors side by side, in the order of their names, (width,).

@@ -1,7 +1,7 @@
 """Moves users' state after training, as in "Making Users Indistinguishable" (Li et al., MM 2023, arXiv 2310.05847).
 
-A loss of two parts is minimised over the states of all users whose class is known. The first part says how well the
-classes can be told apart: `d2d` by the distance of their distributions (MMD), `u2u` by the distances between users of
+A loss of two parts is minimised over the states of all users whose class is known. The first part says how far the
+classes are from each other: `d2d` by the distance of their distributions (MMD), `u2u` by the distances between users of
 different classes. The second part keeps the order of what each user was recommended before (`orders`).
 
 Losses, margin, steps and weight are those of the authors' public code (github.com/oktton/Attribute-wise-Unlearning),
@@ -91,7 +91,7 @@ def between_users(x: Tensor, classes: Classes) -> Tensor:
 
 
 KINDS: Mapping[str, Callable[[Tensor, Classes], Tensor]] = {"d2d": between_distributions, "u2u": between_users}
-"""What is minimised, by the name of the erasure."""
+"""The first part of the loss, by the name of the erasure."""
 
 
 def _discrepancy(a: Tensor, b: Tensor) -> Tensor:

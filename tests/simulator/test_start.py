@@ -72,7 +72,7 @@ def test_a_command_that_trains_nothing_loads_nothing_for_it(words):
 @pytest.mark.parametrize(
     ("module", "commands", "more"),
     [
-        ("simulator.__main__", 12, ("numpy", "grpc", "jinja2")),
+        ("simulator.__main__", 12, ("numpy", "grpc", "jinja2", "rich")),
         ("coordinator.__main__", 12, ()),
         ("export.__main__", 7, ("numpy", "grpc", "pydantic", "yaml", "google.protobuf")),
         ("unmasker.__main__", 8, ("numpy", "grpc", "google.protobuf", "asyncio")),

@@ -17,7 +17,7 @@ from simulator.reproduce.shard import Shard
 from tests.simulator.quiet import Quiet
 from tests.simulator.settings import make
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "sweeps" / "strength.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "sweeps"
 SMALL = "base: {data.dataset: synthetic, data.users: 60, data.items: 200, engine.rounds: 2}\n"
 
 
@@ -150,8 +150,9 @@ def test_a_setting_that_nobody_knows_is_refused_before_anything_is_trained(tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_the_example_is_a_sweep():
-    assert len(cells(sweep.read(EXAMPLE))) == 5
+def test_the_examples_are_sweeps():
+    runs = {path.stem: len(cells(sweep.read(path))) for path in EXAMPLES.glob("*.yaml")}
+    assert runs == {"strength": 5, "models": 12, "models-lastfm": 6, "baselines": 5}
 
 
 @pytest.mark.slow
