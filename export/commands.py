@@ -1,6 +1,6 @@
 """The commands of `fedau2-export`. Each yields the lines that it prints, and returns its figures for `--json`.
 
-What a command needs is imported when it runs, so that help needs none of it.
+The modules that do the work are imported when a command runs, so that help needs none of them.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The history of the server that a ledger is in: a former primary of PostgreSQL that comes back must not lead again.
 
 When a replica of PostgreSQL is promoted, its timeline gets a higher number. Each term notes that number in its folder,
-or in the object store. What is shared therefore knows of a promotion, although the former primary does not.
+or in the object store. A promotion therefore shows in what is shared, although the former primary does not know of it.
 """
 
 import re

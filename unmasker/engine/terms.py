@@ -1,4 +1,4 @@
-"""How long certificates and keys live."""
+"""The lives of certificates and keys."""
 
 MOST_DAYS = 90
 """Most days of a certificate."""
