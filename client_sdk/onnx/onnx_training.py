@@ -198,7 +198,7 @@ class OnnxTraining:
     def _of_client(self, step: int, labels: Mapping[str, int] | None) -> Outputs:
         """The inputs that say who the client is, for all that unlearns; without labels it takes no part."""
         given = labels or {}
-        known = {step_graph.label_of(n): np.array([given.get(n, -1)], np.int64) for n in self._drawn.noise}
+        known: Outputs = {step_graph.label_of(n): np.array([given.get(n, -1)], np.int64) for n in self._drawn.noise}
         for each in self._plan.matchings:
             row = NOBODY if labels is None else given.get(each.name, each.classes)
             known[step_graph.row_of(each.name)] = np.array([row], np.int64)

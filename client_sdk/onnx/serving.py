@@ -169,7 +169,8 @@ class Serving:
         state = self._store.personalised.served(model.task_id, self._store.private(model.task_id))
         key = self._store.task_key(model.task_id)
         state = state or initial_state(task, key)
-        private = {name: value[0] for name, value in state.values.items()} | loaded.served.floor(key)
+        private = {name: value[0] for name, value in state.values.items()}
+        private |= loaded.served.floor(key)
         view = _View(changes, loaded, *self._rows(loaded), private)
         if loaded.model == model:
             self._view = view
