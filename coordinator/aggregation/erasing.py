@@ -72,6 +72,14 @@ def stepped(
     return served | _Sums.of(eraser, kept, members).maps(eraser), kept
 
 
+def lacking(manifest: TaskManifest, checkpoint: Tensors) -> bool:
+    """Returns True if a plan has an eraser, and by a model's maps devices erase nothing."""
+    if not manifest.plan.HasField("eraser"):
+        return False
+    matrix = checkpoint[erasers.LINEAR][1:, 1:]
+    return not matrix.any() or np.array_equal(matrix, np.eye(len(matrix)))
+
+
 def _has_rare_class(eraser: Eraser, classes: _Array, variances: Mapping[str, float], members: int) -> bool:
     users = classes[:, 0].reshape(erasers.FOLDS, -1).sum(0) * members
     blur = _BLUR * members * math.sqrt(erasers.FOLDS * variances.get(erasers.CLASSES, 0.0))

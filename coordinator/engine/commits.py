@@ -1,8 +1,10 @@
 """The end of a round: the server's step and its commit, or the round is skipped. For the writing thread."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coordinator.aggregation import erasing
 from coordinator.aggregation.norms import length
 from coordinator.aggregation.optimizers import server_step
 from coordinator.engine.hidden_rounds import HiddenRounds
@@ -19,6 +21,8 @@ from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncodi
 from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors, pack, unpack
 from fedau2.wire.errors import ContributionError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,13 @@ class Commits:
         private = self.blobs.private
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         checkpoint, state = server_step(spec.manifest, checkpoint, state, mean, variances)
+        if erasing.lacking(spec.manifest, checkpoint):
+            _log.warning(
+                "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. It needs users of "
+                "each class in the rounds, as many as eraser.minimum says",
+                old.task_id,
+                number,
+            )
         state |= added.remembered()
         outcome = self.blobs.served.put(pack(checkpoint)).sha256, private.put(pack(state)).sha256
         norms = added.statistics()

@@ -23,9 +23,16 @@ def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
     linear = Eraser(mean, removed / (strength or 1.0), strength or 1.0)
     parts = zip(published.frequencies, published.witness, published.shift, strict=True)
     centre, scale = np.zeros(len(removed)), published.scale.astype(np.float64)
-    steps = (
-        Step(centre, scale, *(values.astype(np.float64) for values in part), length=1.0)
-        for part in parts
-        if part[1].any()
-    )
+    steps = [
+        Step(
+            centre,
+            scale,
+            frequencies.astype(np.float64),
+            witness.astype(np.float64),
+            shift.astype(np.float64),
+            length=1.0,
+        )
+        for frequencies, witness, shift in parts
+        if witness.any()
+    ]
     return linear, *steps

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.aggregation import erasing
 from coordinator.aggregation.optimizers import server_step
 from fedau2.erasing import kernel
 from fedau2.v1.secure_pb2 import SecureSums
@@ -160,6 +161,14 @@ def test_too_few_users_for_the_width_get_no_map_but_a_floor():
     checkpoint, _ = rounds(made, [(states(labels), labels)])
     np.testing.assert_array_equal(matrix(checkpoint), np.eye(WIDTH))
     assert (checkpoint[erasers.LINEAR][1:, 0] > 0).all()
+    assert erasing.lacking(made, checkpoint)
+
+
+def test_a_model_without_maps_is_found_lacking():
+    labels = genders()
+    assert erasing.lacking(task(), fresh(task()))
+    assert not erasing.lacking(task(), rounds(task(), [(states(labels), labels)])[0])
+    assert not erasing.lacking(TaskManifest(), {})
 
 
 def test_users_who_tell_nothing_take_no_part():
