@@ -173,10 +173,14 @@ class Mirror(Disk):
         with self._lock:
             mirrored = self._files[name]
             data = bytes(mirrored.unsent)
+            if not data:
+                return
             new = key(self.folder.name, name, mirrored.generation, mirrored.begin)
             mirrored.begin += len(data)
             mirrored.unsent.clear()
-        if data:
+        if new in mirrored.sent:  # of a file that was empty: the key stands for no bytes
+            self._replace(name, data)
+        else:
             mirrored.sent[new] = self._start(lambda: self.objects.put(new, data))
 
     def _replace(self, name: str, data: bytes) -> None:

@@ -10,7 +10,7 @@ nothing: an older generation does not count.
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -92,7 +92,7 @@ def fetch(objects: Objects, term: str, folder: Path) -> dict[str, list[Part]]:
                 "together"
             )
         try:
-            at_once(lambda entry: read(objects, folder / entry[0], entry[1]), found.items())
+            read(objects, {folder / name: parts for name, parts in found.items()})
         except FileNotFoundError:  # what its leader removes is not needed
             for part in PARTS:
                 _remove(folder / part)
@@ -109,23 +109,33 @@ def at_once(work: Callable[[T], object], values: Iterable[T]) -> None:
             pass
 
 
-def read(objects: Objects, path: Path, parts: list[Part]) -> None:
-    """Reads a file of these parts.
+def read(objects: Objects, files: Mapping[Path, Sequence[Part]]) -> None:
+    """Reads files of these parts. A gap, where a part was lost, is read as zeros, and so as damage.
 
     Raises:
         FileNotFoundError: a part was removed.
         ObjectsError: the store cannot be used.
         OSError: the disk is full or broken.
     """
-    REAL.make_folder(path.parent)
-    with REAL.create(path) as file:
-        for part in parts:
-            file.seek(part.offset)  # a gap, where a part was lost, is read as zeros, and so as damage
-            file.truncate()
-            for piece in objects.read(part.key, part.size):
-                REAL.write(file, piece)
+    for path in files:
+        REAL.make_folder(path.parent)
+        REAL.create(path).close()
+    at_once(lambda entry: _fill(objects, *entry), [(path, part) for path, parts in files.items() for part in parts])
+    at_once(_sync, files)
+    for parent in {path.parent for path in files}:
+        REAL.sync_folder(parent)
+
+
+def _fill(objects: Objects, path: Path, part: Part) -> None:
+    with path.open("r+b") as file:
+        file.seek(part.offset)
+        for piece in objects.read(part.key, part.size):
+            REAL.write(file, piece)
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as file:
         REAL.sync(file)
-    REAL.sync_folder(path.parent)
 
 
 def _remove(path: Path) -> None:

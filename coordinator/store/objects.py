@@ -209,14 +209,25 @@ def _is_plain(environment: Mapping[str, str]) -> bool:
     """Returns whether the store may be reached without TLS.
 
     Raises:
-        SettingError: it would be, and it is not on this machine.
+        SettingError: it would be, and it is not on this machine; or a variable cannot be used.
     """
-    endpoint = next((environment[name] for name in _ENDPOINTS if environment.get(name)), "")
-    if not endpoint.startswith("http:"):
-        return False
-    if environment.get("AWS_ALLOW_HTTP") != "true" and not _LOOPBACK.fullmatch(urlsplit(endpoint).hostname or ""):
+    for name, value in environment.items():
+        if name.startswith("AWS_") and not value.isprintable():
+            raise SettingError(f"the variable {name} has a control character, such as a line feed at its end")
+    plain = False
+    for name in filter(environment.get, _ENDPOINTS):
+        parts = urlsplit(environment[name])
+        if parts.username is not None or parts.password is not None:
+            raise SettingError(f"the address in {name} has a user or a password: use AWS_ACCESS_KEY_ID and its fellows")
+        if parts.scheme == "http":
+            _expect_loopback(environment, parts.hostname or "")
+            plain = True
+    return plain
+
+
+def _expect_loopback(environment: Mapping[str, str], host: str) -> None:
+    if environment.get("AWS_ALLOW_HTTP") != "true" and not _LOOPBACK.fullmatch(host):
         raise SettingError(
-            f"the object store is at {endpoint}, without TLS: use https, or set AWS_ALLOW_HTTP=true in the environment "
-            "if nobody else can listen on the way there"
+            f"the object store is at http://{host}, without TLS: use https, or set AWS_ALLOW_HTTP=true in the "
+            "environment if nobody else can listen on the way there"
         )
-    return True

@@ -26,6 +26,9 @@ from coordinator.store.witness import Witness
 _BEGUN = "begun"
 """The prefix of empty objects that are named by the terms that were begun after this one. Some of them failed."""
 
+_CACHE = "cache"
+"""A file in the local folder of each term, which says that the store has its files. Other folders are never removed."""
+
 _REMEMBERED = 10
 """Terms that are removed again at each change of leader: one that was stopped for long may have written since."""
 
@@ -47,6 +50,7 @@ def alone_in(path: Path) -> Iterator[None]:
                     f"one, and move this one to the place {name} in it"
                 )
             stack.enter_context(hold((path / "lock").open("a")))
+            _tidy(path)
         except OSError as error:
             raise FolderError(f"the folder {path} cannot be used: {error}; name one that may be written") from error
         yield
@@ -75,6 +79,7 @@ def begin(local: Path, objects: Objects, lease: Lease) -> Mirror:
         stack.callback(mirror.close)
         try:
             REAL.make_folder(mirror.folder)
+            REAL.write_file(mirror.folder / _CACHE, b"")
             timelines.expect_newest(objects, lease)
             timelines.note_object(objects, lease)
             past = [] if ledger.folder is None else _take_over(mirror, lease, ledger, ledger.folder)
@@ -97,15 +102,15 @@ def _take_over(mirror: Mirror, lease: Lease, ledger: Ledger, before: str) -> lis
     folder, objects = StateFolder(mirror.folder), mirror.objects
     found: dict[str, list[Part]] = {}
     failed = [item.key.rpartition("/")[2] for item in objects.list(f"{before}/{_BEGUN}")]
-    if listed(objects, before) or not (folder.path.parent / before).is_dir():
-        found = fetch(objects, before, folder.path)
-    else:
+    if _is_moved_here(folder.path.parent / before, objects, failed):
         _adopt(folder.path.parent / before, folder.path)
+    else:
+        found = fetch(objects, before, folder.path)
     folder.check(ledger)  # before anything is removed
     _expect_newest(mirror, failed, ledger.commits)
     past = _past(folder.path)
     _remove_terms(objects, lease, [*past, *failed])
-    _tidy(folder.path.parent, (before, folder.path.name))
+    _tidy(folder.path.parent, folder.path, folder.path.parent / before)
     objects.put(f"{before}/{_BEGUN}/{folder.path.name}", b"")
     folder.witness(mirror).make(ledger.commits)
     for part in set(PARTS) - {PAST, WITNESS}:
@@ -125,7 +130,7 @@ def _expect_newest(mirror: Mirror, begun: Iterable[str], commits: int) -> None:
         if parts is None:
             continue
         path = mirror.folder / f"{WITNESS}-{term}"
-        read(mirror.objects, path, parts)
+        read(mirror.objects, {path: parts})
         known = Witness(path, REAL).read()
         path.unlink()
         if known is not None and known > commits:
@@ -135,6 +140,30 @@ def _expect_newest(mirror: Mirror, begun: Iterable[str], commits: int) -> None:
                 "over, the former primary has the others. If a copy was restored, use another prefix in `objects`, "
                 "with the folder that `fetch` made"
             )
+
+
+def _is_moved_here(before: Path, objects: Objects, failed: Iterable[str]) -> bool:
+    """Returns whether the ledger's folder was moved to this coordinator, from one that did not use the store.
+
+    Args:
+        before: the place of the folder.
+        objects: the store.
+        failed: terms that were begun from it, and failed.
+
+    Raises:
+        LedgerError: it was, and the store has files already, of this or of another time.
+    """
+    if not before.is_dir() or (before / _CACHE).exists():
+        return False
+    others = {item.key.partition("/")[0] for item in objects.list("")} - set(failed)
+    known = bool(listed(objects, before.name))
+    if known or any(NAME.fullmatch(name) for name in others - {before.name}):
+        raise LedgerError(
+            f"{before} was moved here, and the object store has {'it' if known else 'other state folders'} too. "
+            "Nothing was changed. Name another prefix in `objects` to go on with this folder, or move it away to go on "
+            "with the store"
+        )
+    return True
 
 
 def _adopt(before: Path, after: Path) -> None:
@@ -162,7 +191,7 @@ def sweep(mirror: Mirror, lease: Lease) -> None:
     """
     lease.expect()
     _remove_terms(mirror.objects, lease, _past(mirror.folder))
-    _tidy(mirror.folder.parent, (mirror.folder.name,))
+    _tidy(mirror.folder.parent, mirror.folder)
 
 
 def _past(folder: Path) -> list[str]:
@@ -177,9 +206,10 @@ def _remove_terms(objects: Objects, lease: Lease, names: Iterable[str]) -> None:
         at_once(objects.delete, keys)
 
 
-def _tidy(local: Path, kept: Iterable[str]) -> None:
+def _tidy(local: Path, *kept: Path) -> None:
+    """Removes the folders of terms that are over from a coordinator's disk; the store has what is needed of them."""
     for path in local.iterdir():
-        if NAME.fullmatch(path.name) and path.name not in kept:
+        if NAME.fullmatch(path.name) and path not in kept and (path / _CACHE).exists():
             remove(path)
 
 

@@ -96,6 +96,20 @@ def test_a_store_that_forgets_is_refused(objects_url, monkeypatch):
         Objects.open(objects_url).probe()
 
 
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"AWS_ENDPOINT": "http://minio:9000", "AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, "without TLS"),
+        ({"AWS_ENDPOINT_URL": "https://user:secret@minio"}, "the address in AWS_ENDPOINT_URL has a user or a password"),
+        ({"AWS_ACCESS_KEY_ID": "tester\n"}, "AWS_ACCESS_KEY_ID has a control character"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_refused(environment, reason):
+    with pytest.raises(SettingError, match=reason) as refused:
+        Objects.open("s3://bucket", environment)
+    assert "secret" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
 def test_the_way_to_another_machine_has_tls(name):
     pytest.importorskip("obstore", reason="the extra objects is not installed")

@@ -87,7 +87,7 @@ def test_nothing_that_a_former_leader_does_reaches_the_successor(machine, tools)
 
     def wake_up(mirror):
         for path in sorted((*past.folder.glob("*/*"), *past.folder.glob("*"))):
-            if path.is_file():
+            if path.is_file() and path.name != term_objects._CACHE:
                 late.write_file(path, b"of a leader that was stopped")
                 late.delete(path)
         late.flush()
@@ -104,6 +104,21 @@ def test_nothing_that_a_former_leader_does_reaches_the_successor(machine, tools)
     late.close()
     mirror, _ = machine.lead()
     assert terms_of(machine) == {mirror.folder.name}
+
+
+def test_a_key_is_used_for_the_same_bytes_only(machine, monkeypatch):
+    """Of the operators' log too, which is empty at first."""
+    sent, put = {}, Objects.put
+
+    def noted(self, key, data):
+        content = data if isinstance(data, bytes) else data.read_bytes()
+        assert sent.setdefault(key, content) == content
+        put(self, key, data)
+
+    monkeypatch.setattr(Objects, "put", noted)
+    machine.lead([0], recorded=0)
+    machine.lead([1], 1, recorded=2)
+    assert any(object_files.RECORDED in key for key in sent)
 
 
 def test_attempts_that_fail_leave_nothing_that_piles_up(machine, s3_way):
@@ -202,9 +217,9 @@ def test_the_folder_of_a_coordinator_without_a_store_moves_in_and_out(tools, mac
     with pytest.raises(FolderError, match="is a state folder"), alone_in(tmp_path / "alone"):
         pass
     machine.local.mkdir()
-    (tmp_path / "alone").rename(machine.local / StateFolder(tmp_path / "alone").id)
+    moved = (tmp_path / "alone").rename(machine.local / StateFolder(tmp_path / "alone").id)
     mirror, _ = machine.lead([1], 1)
-    assert list(machine.local.iterdir()) == [mirror.folder]
+    assert set(machine.local.iterdir()) == {mirror.folder, moved}  # what was not made here is not removed
     object_files.fetch(machine.objects, mirror.folder.name, tmp_path / "fetched")
     assert asyncio.run(work(mirror.folder, [2], 1)).round == 1
     # What was fetched is from before that: it has no record of the contribution, and so it cannot be brought back.
@@ -213,6 +228,37 @@ def test_the_folder_of_a_coordinator_without_a_store_moves_in_and_out(tools, mac
     (tmp_path / "fetched").rename(machine.local / mirror.folder.name)
     with pytest.raises(LogError):
         machine.lead()
+
+
+def test_what_is_left_of_an_earlier_term_is_never_taken_for_a_folder_that_was_moved(machine):
+    """Else a ledger that lacks the terms since then would go on with it, and their rounds would be gone."""
+    first, _ = machine.lead([0], sweep=False)
+    kept = machine.local.rename(machine.local.with_name("kept"))
+    second, _ = machine.lead([1], 1)
+    with leading(machine.url) as lease:
+        lease.move(second.folder.name, first.folder.name, StateFolder(second.folder).witness(REAL).read())
+    machine.local = kept
+    before = {item.key for item in machine.objects.list("")}
+    with pytest.raises(LedgerError, match=f"no state folder with id {first.folder.name}"):
+        machine.lead()
+    assert {item.key for item in machine.objects.list("")} == before
+
+
+@pytest.mark.parametrize("swept", [False, True], ids=["the same term", "a later term"])
+def test_a_folder_is_not_moved_to_a_store_that_has_files_already(machine, tmp_path, swept):
+    first, _ = machine.lead([0], sweep=False)
+    object_files.fetch(machine.objects, first.folder.name, tmp_path / "fetched")
+    if swept:
+        second, _ = machine.lead()
+        with leading(machine.url) as lease:
+            lease.move(second.folder.name, first.folder.name, StateFolder(second.folder).witness(REAL).read())
+    machine.vanish()
+    machine.local.mkdir()
+    moved = (tmp_path / "fetched").rename(machine.local / first.folder.name)
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="was moved here, and the object store has"):
+            machine.lead()
+        assert moved.is_dir()
 
 
 def test_a_folder_that_was_fetched_is_brought_back_with_another_prefix(machine, tmp_path, s3_url):
