@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from export import commands
+from export.defaults import DAYS
 from export.errors import ExportError
-from export.releases import DAYS
 from fedau2 import __version__, plugins, programs
 from fedau2.parser import Parser
 from fedau2.plugins import PluginError

@@ -3,14 +3,15 @@
 import time
 from dataclasses import dataclass
 
+from export.defaults import DAYS
 from export.errors import ReleaseError
 from fedau2.v1.task_pb2 import Release, TaskManifest
 from fedau2.wire import releases
 
-DAYS = 365
-"""Days for which a bundle may be used by default."""
-
 _DAY = 86_400
+
+_FAR = 10 * 365 * _DAY
+"""Largest difference of a sequence number from the seconds since 1970. None by default could follow a larger one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,25 @@ class Terms:
             made = Release(population=population, sequence=sequence, issued=issued)
             made.expires = issued + self.days * _DAY if self.days else 0
             releases.check(TaskManifest(release=made))
+            _expect_near(task, made)
         except ValueError as error:  # also one of Protocol Buffers, for numbers beyond 64 bits
             raise ReleaseError(str(error)) from error
         return made
+
+
+def _expect_near(task: TaskManifest, made: Release) -> None:
+    """Returns if a sequence number is no mistake that would lock devices out.
+
+    Raises:
+        ValueError: it is much larger than by default, or smaller than the one before.
+    """
+    if made.sequence > made.issued + _FAR:
+        raise ValueError(
+            f"the sequence number {made.sequence} is more than ten years above the seconds since 1970: devices that "
+            "have seen it would refuse all smaller ones for ever"
+        )
+    if made.population == task.release.population and made.sequence < task.release.sequence:
+        raise ValueError(
+            f"the sequence number {made.sequence} is smaller than {task.release.sequence}, with which the bundle was "
+            "signed before: devices that have seen that one would refuse it"
+        )

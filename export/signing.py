@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 from client_sdk.errors import UntrustedTaskError, UsageError
 from client_sdk.protocol.trust import Trust
 from export import bundle as bundles
+from export.defaults import DAYS
 from export.errors import KeyFileError, TargetError, VerificationError
-from export.releases import DAYS, Terms
+from export.releases import Terms
 from fedau2 import files
 from fedau2.v1.task_pb2 import Release, TaskManifest
 from fedau2.wire import bundles as folders
@@ -108,7 +109,7 @@ def check(folder: Path, public: Path) -> None:
     Raises:
         BundleError: the manifest cannot be read.
         KeyFileError: the file holds no public Ed25519 key.
-        VerificationError: the bundle is not signed, or is signed by another key; or its time is over.
+        VerificationError: the bundle is not signed, or is signed by another key; or its time is over or has not come.
     """
     try:
         trust = Trust([public.read_bytes()])
@@ -123,3 +124,5 @@ def check(folder: Path, public: Path) -> None:
         raise VerificationError(str(error)) from error
     if releases.expired(task.release, time.time()):
         raise VerificationError("the time for which the bundle was signed is over: sign it again")
+    if releases.early(task.release, time.time()):
+        raise VerificationError("the bundle was signed in the future, by the clock of this machine")

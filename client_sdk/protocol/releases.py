@@ -37,16 +37,6 @@ class Releases:
     ) -> None:
         self._population, self._memory, self._required, self._clock = population, memory, required, clock
 
-    def note(self, task: TaskManifest, publisher: bytes) -> None:
-        """Remembers the sequence number of a bundle that came with the app, which may be older than its time.
-
-        Args:
-            task: the manifest.
-            publisher: key of 32 bytes, with which it was signed.
-        """
-        if task.release.population == self._population:
-            self._memory.raise_to(self._population, publisher, task.release.sequence)
-
     def expect(self, task: TaskManifest, publisher: bytes) -> None:
         """Returns if the device may run a task, whose manifest has been checked, and remembers its sequence number.
 

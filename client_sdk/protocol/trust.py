@@ -115,11 +115,6 @@ class Trust:
         if publisher is not None and self._releases is not None:
             self._releases.expect(task, publisher)
 
-    def note_release(self, task: TaskManifest, publisher: bytes | None) -> None:
-        """Remembers the release of a bundle that came with the app, see `Releases.note`; arguments as before."""
-        if publisher is not None and self._releases is not None:
-            self._releases.note(task, publisher)
-
     def sends(self, staged: Staged) -> bool:
         """Returns True if a contribution that waits may be sent: one of before the app required masks may not."""
         return staged.masked or not self.requires_secure_sums

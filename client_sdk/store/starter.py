@@ -31,15 +31,14 @@ def adopt(store: SqliteStore, folder: Path, trust: Trust) -> None:
     if store.model() is not None:
         return
     try:
-        data = (
-            folder / bundles.MANIFEST
-        ).read_bytes()  # not serialised again, because the signature is over these bytes
+        # Not serialised again, because the signature is over these bytes.
+        data = (folder / bundles.MANIFEST).read_bytes()
         task = manifests.parse(data)
     except MissingFeatureError:
         raise
     except (OSError, UnsupportedTaskError) as error:
         raise UsageError(f"starter: {folder} is not a bundle of fedau2-export: {error}") from error
-    trust.note_release(task, trust.check(data))
+    trust.check(data)
     store.keep_blob(blobs.resource(data), data)
     complete = [_keep(store, folder, resource) for resource in manifest.blobs(task)]
     if all(complete):

@@ -5,7 +5,8 @@ Every account of a machine can call its loopback. Only the owner of a state fold
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 TCP = "127.0.0.1:8644"
 """The address of a coordinator whose operators speak TLS, of one of several, and of one that nobody has named."""
 
-_SOCKET = "admin.sock"
+_SOCKET, _LOCK = "admin.sock", "admin.lock"
 
 
 def socket(state: Path) -> str:
@@ -51,6 +52,25 @@ def served(settings: "Settings") -> str:
     return socket(settings.state) if settings.admin_tls is None and settings.replica is None else TCP
 
 
+@contextmanager
+def held(settings: "Settings") -> Iterator[None]:
+    """Makes the folder of the default socket, and keeps other coordinators from the socket while the block runs.
+
+    Raises:
+        FolderLockedError: another one has it.
+    """
+    if settings.state is None or served(settings) != socket(settings.state):
+        yield
+        return
+    # Imported here, because the help of other commands needs nothing of the store.
+    from coordinator.store.disk import REAL
+    from coordinator.store.state_folder import StateFolder, hold
+
+    StateFolder(settings.state).make(REAL)
+    with hold((settings.state / _LOCK).open("a")):
+        yield
+
+
 def warning(settings: "Settings") -> str | None:
     """Says who is an administrator besides the coordinator's own account; None: nobody who shows nothing."""
     address = served(settings)
@@ -68,10 +88,11 @@ def called(args: argparse.Namespace, environment: Mapping[str, str] = os.environ
 
     Args:
         args: with `admin` and `state`, if they are named.
-        environment: variables by name. Those of the settings admin and state count.
+        environment: variables by name. Those of the settings count that say where `serve` serves operators.
     """
     if args.admin is None and args.state is None:
         admin, state = environment.get(f"{PREFIX}ADMIN"), environment.get(f"{PREFIX}STATE")
-        return admin or (socket(Path(state)) if state else TCP)
+        shared = any(environment.get(f"{PREFIX}{name}") for name in ("REPLICA", "ADMIN_TLS_CERTIFICATE"))
+        return admin or (socket(Path(state)) if state and not shared else TCP)
     address: str | None = args.admin
     return address or socket(args.state)

@@ -27,9 +27,7 @@ from coordinator.grpc.server import Servers
 from coordinator.grpc.tls import Tls
 from coordinator.grpc.unmasker_client import ClientTls, UnmaskerClient
 from coordinator.metrics.scrape import Scrape
-from coordinator.store.disk import REAL
 from coordinator.store.objects import Objects
-from coordinator.store.state_folder import StateFolder
 from fedau2 import core_lines, logs
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ def serve(args: argparse.Namespace) -> int:
     logs.use(loaded.settings.log_format)
     for line in loaded.describe():
         _log.info("setting %s", line)
-    with process.private_files(), core_lines.captured():
+    with process.private_files(), core_lines.captured(), operators_address.held(loaded.settings):
         _log.info("at most %d open files, and so fewer connections", process.raise_file_limit())
         return asyncio.run(_serve_until_signal(loaded.settings))
 
@@ -75,8 +73,6 @@ async def _serve_until_signal(settings: Settings) -> int:
     secured = (tls, admin_tls, settings.admin_roles, by_token, observe)
     if text := operators_address.warning(settings):
         _log.warning("%s", text)
-    if settings.admin is None and settings.state is not None:
-        StateFolder(settings.state).make(REAL)  # for the socket
     servers = await Servers.start(settings.listen, operators_address.served(settings), *secured)
     expiry = Expiry(ends((tls, admin_tls, replica_tls), unmasker_tls))
     process.on_hangup(expiry.look)

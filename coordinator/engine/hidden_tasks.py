@@ -37,16 +37,16 @@ class HiddenTasks:
     recorded: bool
 
     def check(self, header: CreateTaskHeader, spec: TaskSpec) -> None:
-        """Returns if a task can be run. A task without secure sums always can.
+        """Returns if a task can be run.
 
         Raises:
             InvalidBundleError: it cannot; the text says why.
         """
+        if self.recorded and (reason := unrecorded(spec)):
+            raise InvalidBundleError(f"the task was refused: {reason}: start the coordinator without `audit`")
         if not spec.hidden:
             return
         self._check_unmasker(spec)
-        if self.recorded:
-            _refuse("this coordinator records contributions for an audit: start it without `audit`")
         if header.checkpoints != CHECKPOINT_ENCODING_UNSPECIFIED:
             _refuse("a mask is bound to one checkpoint, so there is no smaller encoding: give --checkpoints float32")
         try:
@@ -62,6 +62,15 @@ class HiddenTasks:
         if self.unmasker not in keys:
             named = "names no unmasker" if not keys else "names another unmasker than this coordinator's"
             _refuse(f"the policy {named}: build the bundle with the unmasker's identity key")
+
+
+def unrecorded(spec: TaskSpec) -> str | None:
+    """Says why contributions to a task cannot be recorded for an audit; None: they can."""
+    if spec.hidden:
+        return "it has secure sums, which cannot be recorded for an audit"
+    if spec.rule.most_stale:
+        return "it has buffered rounds, and a recording has one checkpoint for all contributions of a round"
+    return None
 
 
 def _check_crowd(touched: float, spec: TaskSpec) -> None:

@@ -50,7 +50,7 @@ class Receiver:
             RefusalError: see `errors`; the bytes of an upload that was cut off are kept.
         """
         self._metrics.step(task.task_id, header.assignment_id, "u")
-        contribution = await self._read(requests, header, header.size, task)
+        contribution = await self._read(requests, header, header.size, task, task.round.deadline(header.assignment_id))
         if contribution is None:
             self._metrics.step(task.task_id, header.assignment_id, "!")
             text = f"the upload ended before its {header.size} bytes had arrived; send it again"
@@ -72,6 +72,7 @@ class Receiver:
             RefusalError: see `errors`.
         """
         header, end = request.header, request.header.offset + len(request.data)
+        deadline = task.round.deadline(header.assignment_id)  # the round may be over after the next await
         held = await self._uploads.offset(header.assignment_id, header.sha256)
         if held < header.offset:
             raise WrongOffsetError(f"only {held} bytes before the part's offset {header.offset} are held; begin at 0")
@@ -81,7 +82,7 @@ class Receiver:
             self._metrics.step(task.task_id, header.assignment_id, "u")
         new = request.data[held - header.offset :]
         rest = UploadHeader(assignment_id=header.assignment_id, size=header.size, sha256=header.sha256, offset=held)
-        contribution = await self._read(_once(new), rest, end, task)
+        contribution = await self._read(_once(new), rest, end, task, deadline)
         if contribution is None and self.held(header) < end:
             raise BusyError("there is no room to hold a part of an upload; try again later", pace.STARTING.message())
         return contribution
@@ -90,9 +91,11 @@ class Receiver:
         """Number of a contribution's first bytes that are held between calls."""
         return self._uploads.held(header.assignment_id, header.sha256)
 
-    async def _read(self, requests: Requests, header: UploadHeader, size: int, task: OpenTask) -> Contribution | None:
+    async def _read(
+        self, requests: Requests, header: UploadHeader, size: int, task: OpenTask, deadline: float
+    ) -> Contribution | None:
         # A device that trickles or stalls must not hold memory for longer than its lease, whatever became of the round.
-        room, deadline = min(size, task.spec.largest), task.round.deadline(header.assignment_id)
+        room = min(size, task.spec.largest)
         try:
             with self._limited.upload(room):
                 async with self._uploads.body(header, room, self._clock(), deadline) as assembler:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from threading import Event
 
-from coordinator.engine import sums
+from coordinator.engine import hidden_tasks, sums
 from coordinator.engine.round_sum import Record, RoundSum
 from coordinator.errors import SettingError, StoppedError
 from coordinator.model.admission import VersionRange
@@ -81,10 +81,8 @@ class Recovery:
         closing, task = ClosingRule.FromString(row.closing), self.blobs.manifest(row)
         manifest.check(task)
         spec = TaskSpec.of(task, closing)
-        if spec.hidden and self.recorder is not None:
-            raise SettingError(
-                f"task {row.task_id} has secure sums, which cannot be recorded for an audit: start without `audit`"
-            )
+        if self.recorder is not None and (reason := hidden_tasks.unrecorded(spec)):
+            raise SettingError(f"task {row.task_id} cannot go on: {reason}: start without `audit`")
         leases = self._replay(row, spec, stop)
         newest = self.ledger.open_round(row.task_id, row.round)
         paused = row.state == TASK_STATE_PAUSED

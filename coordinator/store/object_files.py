@@ -26,7 +26,10 @@ RECORDED, WITNESS, PAST = "operations.log", "witness", "terms"
 The last is put after all others, so a term that has it is whole.
 """
 
-PARTS = ("aside", "blobs", "log", "server-state", RECORDED, WITNESS, PAST)
+FOLDERS = ("blobs", "log", "server-state")
+"""Folders that every state folder has. One without files has no object."""
+
+PARTS = ("aside", *FOLDERS, RECORDED, WITNESS, PAST)
 """Files and folders of a state folder that are objects too."""
 
 AT_ONCE = 16
@@ -97,6 +100,8 @@ def fetch(objects: Objects, term: str, folder: Path) -> dict[str, list[Part]]:
             for part in PARTS:
                 _remove(folder / part)
         else:
+            for part in FOLDERS:
+                REAL.make_folder(folder / part)
             StateFolder(folder).name(term, REAL)
             return found
     raise ObjectsError(f"objects of {term} vanish from the object store while they are read: find out who removes them")

@@ -116,7 +116,7 @@ def _take_over(mirror: Mirror, lease: Lease, ledger: Ledger, before: str) -> lis
     for part in set(PARTS) - {PAST, WITNESS}:
         for path in _files(folder.path / part):
             mirror.hand_over(path, found.get(path.relative_to(folder.path).as_posix(), ()))
-    return [*past, before][-_REMEMBERED:]
+    return [*past, *failed, before][-_REMEMBERED:]
 
 
 def _expect_newest(mirror: Mirror, begun: Iterable[str], commits: int) -> None:

@@ -8,6 +8,7 @@ from client_sdk.errors import MissingPackageError, UntrustedTaskError, UsageErro
 from client_sdk.protocol.trust import Trust
 from export.bundle import read
 from export.cli import main
+from export.errors import ReleaseError
 from export.releases import Terms
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import releases, signatures
@@ -153,13 +154,27 @@ def test_a_key_needs_a_name(capsys):
     assert "the key needs a name" in capsys.readouterr().err
 
 
-@given(st.integers(1, 2**53 - 1), st.integers(0, 10**6), st.integers(1, 2**40))
-def test_a_release_says_the_terms_and_ends_after_its_days(sequence, days, now):
+TEN_YEARS = 3650 * 86_400
+
+
+@given(st.floats(0, 1), st.integers(0, 10**6), st.integers(1, 2**40))
+def test_a_release_says_the_terms_and_ends_after_its_days(share, days, now):
+    sequence = 1 + int(share * (now + TEN_YEARS - 1))
     made = Terms("films", sequence, days).release(TaskManifest(), now)
     assert (made.population, made.sequence, made.issued) == ("films", sequence, now)
     assert made.expires == (now + days * 86_400 if days else 0)
     releases.check(TaskManifest(release=made))
     assert not releases.expired(made, now)
+
+
+@given(st.integers(1, 2**40), st.integers(1, 2**40))
+def test_a_number_that_would_lock_devices_out_is_refused(now, more):
+    with pytest.raises(ReleaseError, match="more than ten years above"):
+        Terms("films", now + TEN_YEARS + more).release(TaskManifest(), now)
+    before = TaskManifest(release=Terms("films", now + 1).release(TaskManifest(), now))
+    with pytest.raises(ReleaseError, match=f"smaller than {now + 1}"):
+        Terms(None, now).release(before, now)
+    assert Terms("others", now).release(before, now).sequence == now
 
 
 def test_signing_again_keeps_the_population_and_takes_a_number_that_is_not_smaller(signed, keys, capsys):

@@ -142,7 +142,7 @@ def test_a_bundle_whose_time_is_over_is_refused(serving, bundle, remote):  # noq
         refused(client, remote, ReleaseError, FAILURE_REASON_UNSUPPORTED)
 
 
-def test_a_starter_is_used_after_its_time_and_its_number_counts(serving, bundle, tmp_path):  # noqa: F811
+def test_a_starter_is_used_whatever_its_release_and_does_not_keep_a_device_from_its_task(serving, bundle, tmp_path):  # noqa: F811
     issued = int(time.time()) - 10_000
     old = signed(
         bundle.with_manifest(release=Release(population="films", sequence=7, issued=issued, expires=issued + 1))
@@ -150,10 +150,7 @@ def test_a_starter_is_used_after_its_time_and_its_number_counts(serving, bundle,
     write(Built(old.manifest, old.blobs), tmp_path / "starter")
     with serving(signed(bundle.with_manifest(release=release(6))), starter=tmp_path / "starter") as client:
         assert client.recommend(3)
-        with pytest.raises(ReleaseError, match="sequence number 6"):
-            client.sync()
-    with serving(signed(bundle.with_manifest(release=release(7)))) as client:
-        assert client.sync().result == Result.UPLOADED
+        assert client.sync().result == Result.UPLOADED  # the task's bundle may have been signed before the starter
 
 
 def test_an_app_may_require_releases(serving, bundle, remote):  # noqa: F811
