@@ -54,7 +54,7 @@ class Terms:
 
 
 def _expect_near(task: TaskManifest, made: Release) -> None:
-    """Returns if a sequence number is no mistake that would lock devices out.
+    """Returns if devices that have seen a sequence number will take later ones.
 
     Raises:
         ValueError: it is much larger than by default, or smaller than the one before.
