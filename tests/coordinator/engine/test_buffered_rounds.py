@@ -6,7 +6,8 @@ import pytest
 
 from coordinator.aggregation import aggregators
 from coordinator.aggregation.optimizers import server_step
-from coordinator.errors import StaleError
+from coordinator.engine.coordinator import Coordinator
+from coordinator.errors import SettingError, StaleError
 from fedau2.v1 import task_pb2
 from fedau2.wire import blobs
 from fedau2.wire.status import Status
@@ -242,5 +243,19 @@ def test_what_cannot_be_buffered_is_refused(tmp_path, spoil, why):
     async def run():
         async with tools.open_lab(tmp_path) as lab:
             await refused(lab.create(made), Status.INVALID_ARGUMENT, why)
+
+    asyncio.run(run())
+
+
+def test_an_audit_records_no_buffered_task(tmp_path):
+    """A recording has one checkpoint for all contributions of a round."""
+
+    async def run():
+        async with tools.open_lab(tmp_path / "other", audit=tmp_path / "audit") as lab:
+            await refused(lab.create(bundle()), Status.INVALID_ARGUMENT, "without `audit`")
+        async with tools.open_lab(tmp_path / "coordinator") as lab:
+            await lab.create(bundle())
+        with pytest.raises(SettingError, match="buffered rounds"):
+            await Coordinator.open(tmp_path / "coordinator", audit=tmp_path / "audit")
 
     asyncio.run(run())
