@@ -1,12 +1,8 @@
-"""Runs with buffered rounds: what they need, and their fleet."""
-
-from typing import Any
+"""The settings of runs with buffered rounds must fit together."""
 
 from export.plan.schema import Plan
 from fedau2.wire.plans import MAX_OVER_SELECTION
 from simulator.config.sections import EngineSettings
-from simulator.engines import task_creation
-from simulator.engines.asynchronous import Speeds
 from simulator.errors import ConfigError
 
 _SMALLEST = MAX_OVER_SELECTION // 2
@@ -38,15 +34,3 @@ def expect(settings: EngineSettings, plan: Plan, cohort: int) -> None:
             f"engine.buffer is {settings.buffer}, and {cohort} devices are on their way: it lies between "
             f"{-(-cohort // _SMALLEST)} and {cohort}"
         )
-
-
-def fleet(settings: EngineSettings, clients: int, cohort: int) -> dict[str, Any]:
-    """Returns the arguments of `AsynchronousFleet.start` beside those of every fleet.
-
-    Args:
-        settings: of the engine.
-        clients: number of clients.
-        cohort: clients of a round.
-    """
-    rule = task_creation.closing(settings.buffer, cohort)
-    return {"rule": rule, "speeds": Speeds(settings.seed, clients, settings.slow)}

@@ -10,13 +10,13 @@ from client_sdk import engines
 from export import sums
 from export.bundle import Bundle
 from simulator.config.sections import EngineSettings
-from simulator.engines.asynchronous import AsynchronousFleet
+from simulator.engines import task_creation
+from simulator.engines.asynchronous import AsynchronousFleet, Speeds
 from simulator.engines.connections import GrpcConnection, InProcessConnection
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.membership import Members
 from simulator.engines.unmasker_process import UnmaskerProcess
-from simulator.experiment import buffered
 from simulator.population.population import Population
 
 
@@ -45,7 +45,9 @@ def opened(
         trainer = engines.make(settings.trainer)
         given = connect, bundle, population, cohort, settings.rounds, trainer, members
         if settings.buffer:
-            fleet: FleetEngine = AsynchronousFleet.start(*given, **buffered.fleet(settings, len(population), cohort))
+            rule = task_creation.closing(settings.buffer, cohort)
+            speeds = Speeds(settings.seed, len(population), settings.slow)
+            fleet: FleetEngine = AsynchronousFleet.start(*given, rule=rule, speeds=speeds)
         else:
             fleet = FleetEngine.start(*given)
         stack.callback(fleet.close)

@@ -94,13 +94,17 @@ def incomplete():
 
 
 def kept(coordinator):
-    """Everything that lasts: the ledger, and every file beside it but the log of calls, in which all of these stand."""
-    names = ("ledger", "operations")
+    """Everything that lasts: the ledger, and every file beside it but the log of calls, in which all of these stand.
+
+    An operator's fetch makes a transaction without content, so the number of transactions is left out, as the witness.
+    """
+    names = ("ledger", "operations", "witness")
     files = [
         path for path in coordinator.state.rglob("*") if path.is_file() and not any(name in path.name for name in names)
     ]
     with books(coordinator.state) as ledger:
-        return ledger.dump(), {path: path.read_bytes() for path in files}
+        lines = [line for line in ledger.dump().splitlines() if not line.startswith('INSERT INTO "commits"')]
+        return lines, {path: path.read_bytes() for path in files}
 
 
 def memory(coordinator):

@@ -14,6 +14,7 @@ EVERY = [*methods.DEVICE, *ADMIN]
 
 async def code(address, method):
     async with grpc.aio.insecure_channel(address) as channel:
+        await channel.channel_ready()
         call = channel.stream_stream(method.path)(iter([method.request().SerializeToString()]), timeout=30)
         try:
             async for _ in call:
