@@ -1,5 +1,6 @@
 """The files of `deploy/`, read."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,11 @@ def read(name):
 def parsed(name):
     """A YAML file with one document."""
     return yaml.safe_load(read(name))
+
+
+def overlay(name):
+    """A Compose file that is laid over another one, without the tags that say how lists are merged."""
+    return yaml.safe_load(re.sub(r" !(reset|override)\b", "", read(name)))
 
 
 def documents(name):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.files import DEPLOY, documents, parsed, read
+from tests.deploy.files import DEPLOY, documents, overlay, parsed, read
 
 
 def program(name):
@@ -33,9 +33,10 @@ def test_manifests_have_the_fields_that_kubernetes_knows(party):
 
 
 @pytest.mark.skipif(not find_spec("check_jsonschema"), reason="check-jsonschema is not installed")
-def test_compose_files_fit_their_schema():
-    files = sorted(DEPLOY.glob("*/compose.yaml"))
-    assert len(files) == 2
+def test_compose_files_fit_their_schema(tmp_path):
+    files = [*sorted(DEPLOY.glob("*/compose.yaml")), tmp_path / "several.yaml"]
+    files[-1].write_text(json.dumps(overlay("coordinator/several.yaml")))
+    assert len(files) == 3
     run(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
 
 

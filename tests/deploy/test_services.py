@@ -8,9 +8,10 @@ import tomllib
 
 import pytest
 
+from coordinator.commands.environment import PREFIX
 from coordinator.commands.settings import Settings
 from fedau2 import __version__
-from tests.deploy.files import DEPLOY, documents, parsed, read
+from tests.deploy.files import DEPLOY, documents, overlay, parsed, read
 from unmasker.commands import flags
 
 PARTIES = ("coordinator", "unmasker")
@@ -68,6 +69,26 @@ def test_what_a_compose_file_names_is_there():
                     assert name in compose["volumes"], name
             assert {*service.get("secrets", [])} <= compose.get("secrets", {}).keys()
             assert {*service.get("depends_on", [])} <= compose["services"].keys()
+
+
+def test_several_coordinators_share_all_but_their_address_and_their_disk():
+    several = overlay("coordinator/several.yaml")
+    services, base = several["services"], COMPOSE["coordinator"]
+    pair = [services[name]["environment"] for name in ("coordinator", "coordinator-2")]
+    own = [environment.pop("FEDAU2_COORDINATOR_REPLICA") for environment in pair]
+    assert own == ["coordinator:8646", "coordinator-2:8646"]
+    assert pair[0] == pair[1]
+    for name in (name for name in pair[0] if name.startswith(PREFIX)):
+        assert name.removeprefix(PREFIX).lower() in Settings.__dataclass_fields__
+    for name, service in services.items():
+        for volume in service.get("volumes", []):
+            place = volume.split(":")[0]
+            assert (DEPLOY / "coordinator" / place).exists() or place == "./tls" or place in several["volumes"], place
+        assert {*service.get("depends_on", [])} <= services.keys() | base["services"].keys()
+        assert name in base["services"] or service.get("image") or service.get("extends")
+    balanced = re.findall(r"^  server \w+ (\S+):8643 ", read("coordinator/haproxy.cfg"), re.M)
+    assert balanced == ["coordinator", "coordinator-2"]
+    assert [name for name, service in services.items() if service.get("ports")] == ["balancer"]
 
 
 def test_only_the_devices_address_is_open_to_others():
