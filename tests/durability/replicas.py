@@ -91,7 +91,7 @@ class Replicas:
         """The one that leads, or None."""
         with suppress(psycopg.Error), psycopg.connect(self.url) as connection:
             query = lease._HOLDER.text.replace(":key", "%s")
-            names = [name for (name,) in connection.execute(query, (lease._KEY,))]
+            names = [name for name, *_ in connection.execute(query, (lease._KEY,))]
             return next((member for member in self.members if member.peer in names and member.alive), None)
         return None
 
