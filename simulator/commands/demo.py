@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from simulator.config.config import Config
-    from simulator.reporting.terminal import ROWS
 
 PRESETS = {"Original": "original", "FedAU2 of the paper": "paper", "Recommended": "recommended"}
 """The runs of the batched engine, and the preset of each."""
@@ -117,6 +116,8 @@ def _dataset(data_dir: Path | None, console: "Console") -> str:
 def _seen(plain: Mapping[str, Any], hidden: Mapping[str, Any]) -> "Table":
     """Makes the table of what a coordinator reads in a plain task, and in one with secure sums."""
     from rich.table import Table
+
+    from simulator.reporting.terminal import ROWS
 
     table = Table(title="What the coordinator reads", title_justify="left")
     for name in ("", "plain sums", f"secure sums, a fleet of real sessions, {SECURE_ROUNDS} rounds"):
