@@ -21,9 +21,13 @@ PROGRAMS = {
 }
 """The module of each program."""
 
-_BELOW = """
-import argparse, contextlib, io, json, sys
-from {module}.__main__ import main
+WALK = """
+import argparse, contextlib, io, sys
+from {module} import main
+
+def commands(parser):
+    subparsers = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return subparsers[0].choices if subparsers else {{}}
 
 def parse_args(parser, *arguments):
     parsers.append(parser)
@@ -34,14 +38,15 @@ argparse.ArgumentParser.parse_args = parse_args
 paths = [[]]
 for path in paths:
     sys.argv = ["it", *path, "--help"]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
         main()
     parser = parsers.pop()
     for word in path:
-        parser = parser.below()[word]
-    paths += [[*path, word] for word in parser.below()]
-print(json.dumps(paths))
+        parser = commands(parser)[word]
+    paths += [[*path, word] for word in commands(parser)]
+    {visit}
 """
+"""Asks a program and all its commands for their help. `visit` is a line of code that may use `path` and `printed`."""
 
 Figures = dict[str, tuple[float, float]]
 """Seconds until the end, and seconds of processor time, by command line."""
@@ -70,9 +75,9 @@ def commands(module: str) -> list[list[str]]:
     Args:
         module: of the program.
     """
-    code = [sys.executable, "-c", _BELOW.format(module=module)]
-    paths: list[list[str]] = json.loads(subprocess.run(code, capture_output=True, check=True).stdout)
-    return paths
+    code = [sys.executable, "-c", WALK.format(module=f"{module}.__main__", visit="print(*path)")]
+    lines = subprocess.run(code, capture_output=True, check=True, text=True).stdout.splitlines()
+    return [line.split() for line in lines]
 
 
 def least(module: str, words: list[str], repeats: int) -> tuple[float, float]:

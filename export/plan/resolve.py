@@ -1,8 +1,8 @@
 """Resolves a plan: names and numbers replace the words that stand for what the data or the recommender decides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from export.errors import PlanError
 from export.plan.eraser import ErasedEntry, erased_name
@@ -10,6 +10,8 @@ from export.plan.matching import MatchingEntry, matching_name
 from export.plan.recommenders import Model, declared
 from export.plan.schema import Adversary, AdversarySettings, Entry, Plan
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE
+
+_Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,8 @@ def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
     Raises:
         PlanError: the plan needs data that is not there, or contradicts it.
     """
-    if plan.adversaries is None and not known:
-        raise PlanError(
-            "adversaries: all needs data, and no data is known here: list them with attribute and classes, or write "
-            "none"
-        )
-    entries = plan.adversaries
-    if entries is None:
-        entries = tuple(Adversary(attribute=name) for name in known)
-    matched = _matched(plan, known)
+    entries = _listed("adversaries", plan.adversaries, Adversary, known)
+    matched = _listed("matchings", plan.matchings, MatchingEntry, known)
     of_model = states(plan.model) if entries or matched else States((), ())
     resolved = [
         adversary
@@ -84,34 +79,30 @@ def resolve(plan: Plan, known: Mapping[str, Known]) -> Plan:
         for number, entry in enumerate(matched)
         for matching in _resolved_matching(plan, entry, known, of_model, f"matchings[{number}]")
     ]
-    erased = [_resolved_erased(entry, known, f"erased[{number}]") for number, entry in enumerate(_erased(plan, known))]
+    erased = [
+        _resolved_erased(entry, known, f"erased[{number}]")
+        for number, entry in enumerate(_listed("erased", plan.erased, ErasedEntry, known))
+    ]
     parts = {"adversaries": tuple(resolved), "matchings": tuple(matchings), "erased": tuple(erased)}
     return plan.model_copy(update=parts)
 
 
-def _erased(plan: Plan, known: Mapping[str, Known]) -> tuple[ErasedEntry, ...]:
-    if plan.erased is not None:
-        return plan.erased
+def _listed(
+    setting: str, listed: tuple[_Entry, ...] | None, entry: Callable[..., _Entry], known: Mapping[str, Known]
+) -> tuple[_Entry, ...]:
+    """Returns the entries of a setting; one for each known attribute where the plan says all."""
+    if listed is not None:
+        return listed
     if not known:
         raise PlanError(
-            "erased: all needs data, and no data is known here: list them with attribute and classes, or write none"
+            f"{setting}: all needs data, and no data is known here: list them with attribute and classes, or write none"
         )
-    return tuple(ErasedEntry(attribute=name) for name in known)
+    return tuple(entry(attribute=name) for name in known)
 
 
 def _resolved_erased(entry: ErasedEntry, known: Mapping[str, Known], where: str) -> ErasedEntry:
     classes = _classes(entry, known.get(entry.attribute), known, where)
     return entry.model_copy(update={"classes": classes, "name": entry.name or erased_name(entry.attribute)})
-
-
-def _matched(plan: Plan, known: Mapping[str, Known]) -> tuple[MatchingEntry, ...]:
-    if plan.matchings is not None:
-        return plan.matchings
-    if not known:
-        raise PlanError(
-            "matchings: all needs data, and no data is known here: list them with attribute and classes, or write none"
-        )
-    return tuple(MatchingEntry(attribute=name) for name in known)
 
 
 def _resolved_matching(

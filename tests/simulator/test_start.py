@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from scripts.help_times import WALK
+
 HEAVY = ("matplotlib", "torch", "scipy", "sklearn", "joblib", "pandas")
 WORK = (*HEAVY, "sqlalchemy", "cryptography", "jwt", "onnxruntime", "prometheus_client", "pyarrow")
 """What no help may load: a command's own work needs it, and it takes longer than all the rest of the help."""
@@ -18,32 +20,10 @@ try:
 finally:
     print([name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """
-HELPED = """
-import argparse, contextlib, io, sys
-from {module} import main
-
-def commands(parser):
-    subparsers = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    return subparsers[0].choices if subparsers else {{}}
-
-def parse_args(parser, *arguments):
-    parsers.append(parser)
-    return parse(parser, *arguments)
-
-parsers, parse = [], argparse.ArgumentParser.parse_args
-argparse.ArgumentParser.parse_args = parse_args
-paths = [[]]
-for path in paths:
-    sys.argv = ["it", *path, "--help"]
-    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
-        main()
-    parser = parsers.pop()
-    for word in path:
-        parser = commands(parser)[word]
-    paths += [[*path, word] for word in commands(parser)]
-    loaded = [name for name in {heavy} if name in sys.modules]
-    print(*path, "helped" if printed.getvalue().startswith("usage: ") else "lost", *loaded)
-"""
+HELPED = (
+    "print(*path, 'helped' if printed.getvalue().startswith('usage: ') else 'lost', "
+    "*[name for name in {heavy} if name in sys.modules])"
+)
 
 
 def ended(code, **environment):
@@ -80,7 +60,7 @@ def test_a_command_that_trains_nothing_loads_nothing_for_it(words):
     ],
 )
 def test_the_help_of_every_command_loads_nothing_that_its_work_needs(module, commands, more):
-    done = ended(HELPED.format(module=module, heavy=(*WORK, *more)))
+    done = ended(WALK.format(module=module, visit=HELPED.format(heavy=(*WORK, *more))))
     helped = done.stdout.splitlines()
     assert len(helped) >= commands, done.stderr
     assert [line for line in helped if not line.endswith("helped")] == []

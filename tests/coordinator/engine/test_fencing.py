@@ -7,7 +7,6 @@ import asyncio
 import shutil
 import sqlite3
 import threading
-import time
 from contextlib import closing, suppress
 
 import pytest
@@ -16,10 +15,10 @@ from coordinator.cli import main
 from coordinator.errors import CoordinatorError, StoppedError
 from coordinator.store import terms
 from coordinator.store.disk import REAL
-from coordinator.store.lease import Lease
 from fedau2.v1.device_pb2 import FetchResourceRequest
 from fedau2.wire import blobs
 from tests.coordinator.faults import ROUNDS, CountingDisk, Life
+from tests.coordinator.leases import led
 from tests.coordinator.postgres import fresh_database
 
 
@@ -54,13 +53,7 @@ class Ledger:
         if self.lease is not None:
             self.lease._connection.invalidate()
             self.lease._connection = None
-        lease = self.lease = Lease(self._url, "127.0.0.1:1", 60)
-        for _ in range(200):  # the database notices a moment later that the former session has ended
-            lease.seek()
-            if lease.leads:
-                break
-            time.sleep(0.05)
-        assert lease.leads
+        lease = self.lease = led(self._url, "127.0.0.1:1")
         term = terms.begin(self._shared, lease, disk)
         return term, asyncio.run(Life(term, self._journal, database=lease.term_url).run(disk))
 

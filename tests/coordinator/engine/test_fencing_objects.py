@@ -6,7 +6,6 @@ It must change nothing that counts: not the ledger, and not the objects of its s
 import asyncio
 import itertools
 import threading
-import time
 from contextlib import closing, suppress
 
 import pytest
@@ -14,10 +13,10 @@ import pytest
 from coordinator.cli import main
 from coordinator.errors import CoordinatorError
 from coordinator.store import object_files, term_objects
-from coordinator.store.lease import Lease
 from coordinator.store.mirror import Mirror
 from coordinator.store.objects import Objects
 from tests.coordinator.faults import ROUNDS, Life
+from tests.coordinator.leases import led
 from tests.coordinator.postgres import fresh_database
 
 
@@ -64,13 +63,7 @@ class Ledger:
         if self.lease is not None:
             self.lease._connection.invalidate()
             self.lease._connection = None
-        lease = self.lease = Lease(self.url, "127.0.0.1:1", 60)
-        for _ in range(200):  # the database notices a moment later that the former session has ended
-            lease.seek()
-            if lease.leads:
-                break
-            time.sleep(0.05)
-        assert lease.leads
+        lease = self.lease = led(self.url, "127.0.0.1:1")
         with closing(term_objects.begin(self._folder / f"local-{next(self._count)}", self.objects, lease)) as mirror:
             outcome = asyncio.run(Life(mirror.folder, self._journal, database=lease.term_url).run(mirror))
             term_objects.sweep(mirror, lease)

@@ -1,7 +1,6 @@
 """Folders of terms: a successor begins with the files of the term before, and nothing of the past changes its own."""
 
 import asyncio
-import time
 from contextlib import closing, contextmanager
 
 import pytest
@@ -9,22 +8,16 @@ import pytest
 from coordinator.errors import FolderError, FolderLockedError, LedgerError
 from coordinator.store import terms
 from coordinator.store.disk import REAL
-from coordinator.store.lease import Lease
 from coordinator.store.ledger import Ledger
 from coordinator.store.operations_log import OperationsLog, read
 from coordinator.store.state_folder import StateFolder, hold
 from fedau2.wire.status import Status, StatusError
+from tests.coordinator.leases import led
 
 
 @contextmanager
 def leading(url, name="first:1"):
-    with closing(Lease(url, name, 60)) as lease:
-        for _ in range(200):  # PostgreSQL ends the session of the leader before when it comes to it
-            lease.seek()
-            if lease.leads:
-                break
-            time.sleep(0.05)
-        assert lease.leads
+    with closing(led(url, name)) as lease:
         yield lease
 
 
