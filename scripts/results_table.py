@@ -2,7 +2,8 @@
 
 One table for each recommender, data set and attribute, with a row for each method: means and standard deviations over
 its finished seeds, and the p-value of the paired t-test over seeds. The brackets behind an attack hold its null: the
-95th percentile of the same attack on shuffled labels, averaged over seeds. Figures above their null are bold.
+95th percentile of the same attack on shuffled labels, averaged over seeds. Figures above their null are bold. `largest`
+is the family that reads most, and `paper` the paper's attacker.
 """
 
 import sys
@@ -16,8 +17,7 @@ from simulator.reproduce.results import null_of
 
 _GROUP = ["model", "dataset", "attribute"]
 _HEADER = ["method", "seeds", "NDCG@10 (each seed)", "change", "p, seeds", "HR@10"]
-_ATTACKED = {"bacc_paper": "paper, embedding", "bacc_strong": "strong, embedding"}
-_ALL = {"bacc_paper_all": "paper, all", "bacc_strong_all": "strong, all"}
+_ATTACKS = {"bacc_largest": "largest", "auc_largest": "largest, AUC", "bacc_paper": "paper"}
 _READ = {"leak_dlg": "DLG", "leak_analytic": "direct, 1", "leak_analytic_5": "5", "leak_analytic_20": "20"}
 
 
@@ -25,17 +25,32 @@ def tables(folder: Path) -> Iterator[str]:
     """Formats the metrics in a folder's `results.parquet` as Markdown."""
     runs = pd.read_parquet(folder / "results.parquet")
     runs = runs[runs["status"] == "done"]
-    for (model, dataset, attribute), group in runs.groupby(_GROUP, sort=False):
-        private = not group["bacc_strong_all"].equals(group["bacc_strong"])  # equal: there is only the embedding
-        yield f"\n{model}, {dataset}, {attribute}\n"
-        yield from _table([*_HEADER, *(_ATTACKED | (_ALL if private else {})).values()], _methods(group, private))
-        read = group.dropna(subset=["leak_dlg"]) if "leak_dlg" in group else group[:0]
-        if len(read):
-            yield ""
-            yield from _table(["method", *_READ.values()], _reading(read))
+    for (model, dataset, attributes), group in runs.groupby(_GROUP, sort=False):
+        first, *further = str(attributes).split(",")
+        for attribute in (first, *further):
+            prefix = f"{attribute}/" if attribute in further else ""
+            together = f", unlearned together with {', '.join({first, *further} - {attribute})}" if further else ""
+            yield f"\n{model}, {dataset}, {attribute}{together}\n"
+            attacks = _attacks(group, prefix)
+            yield from _table([*_HEADER, *attacks.values()], _methods(group, list(attacks)))
+            read = {f"{prefix}{column}": name for column, name in _READ.items()}
+            attacked = group.dropna(subset=[*read][:1]) if set(read) <= set(group) else group[:0]
+            if len(attacked):
+                yield ""
+                yield from _table(["method", *read.values()], _reading(attacked, list(read)))
 
 
-def _methods(group: pd.DataFrame, private: bool) -> Iterator[list[str]]:
+def _attacks(group: pd.DataFrame, prefix: str) -> dict[str, str]:
+    """Returns columns of attacks on the embedding and, where there is more than that, on all private state."""
+    on = {"": "embedding", "_all": "all"}
+    if group[f"{prefix}bacc_strong_all"].equals(group[f"{prefix}bacc_strong"]):
+        del on["_all"]
+    return {
+        f"{prefix}{attack}{end}": f"{name}, {state}" for end, state in on.items() for attack, name in _ATTACKS.items()
+    }
+
+
+def _methods(group: pd.DataFrame, attacks: list[str]) -> Iterator[list[str]]:
     by_run = group.set_index("run")
     for name, runs in group.groupby("method", sort=False):
         seeds = runs.sort_values("seed")
@@ -50,8 +65,7 @@ def _methods(group: pd.DataFrame, private: bool) -> Iterator[list[str]]:
             "" if pd.isna(change) else f"{change:+.1%}",
             "" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}",
         ]
-        attacks = [_attack(seeds, column) for column in (*_ATTACKED, *(_ALL if private else {}))]
-        yield [*cells, _figure(seeds["hr@10"]), *attacks]
+        yield [*cells, _figure(seeds["hr@10"]), *(_attack(seeds, column) for column in attacks)]
 
 
 def _figure(values: "pd.Series[float]") -> str:
@@ -64,9 +78,9 @@ def _attack(seeds: pd.DataFrame, column: str) -> str:
     return (f"**{reached}**" if seeds[column].mean() > null else reached) + f" ({null:.3f})"
 
 
-def _reading(group: pd.DataFrame) -> Iterator[list[str]]:
+def _reading(group: pd.DataFrame, columns: list[str]) -> Iterator[list[str]]:
     for name, runs in group.groupby("method", sort=False):
-        yield [f"`{name}`", *(f"{runs[column].mean():.2f}" for column in _READ)]
+        yield [f"`{name}`", *(f"{runs[column].mean():.2f}" for column in columns)]
 
 
 def _table(header: list[str], rows: Iterator[list[str]]) -> Iterator[str]:

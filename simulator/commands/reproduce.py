@@ -23,7 +23,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     models = ",".join(RECOMMENDERS)
     parser.add_argument("--model", type=arguments.names, help=f"recommenders ({models}; with --quick fedncf)")
     parser.add_argument("--dataset", type=arguments.names, default=["ml-100k"], help="data sets (ml-100k)")
-    parser.add_argument("--attributes", type=arguments.names, default=["gender"], help="attributes (gender)")
+    parser.add_argument(
+        "--attributes",
+        type=arguments.names,
+        default=["gender"],
+        help="attributes; gender+age is one run of both (gender)",
+    )
     parser.add_argument("--method", type=arguments.names, help="of the experiment's methods (all)")
     parser.add_argument("--seeds", type=arguments.numbers, help="one run each (0,1,2; with --quick 0)")
     parser.add_argument("--split", choices=SPLITS, default="validation", help="as of fedau2-sim run (%(default)s)")
@@ -59,7 +64,7 @@ def _command(options: argparse.Namespace, console: "Console") -> None:
     from simulator.reproduce.grid import QUICK, Choice  # here, because PyTorch takes seconds to load
     from simulator.reproduce.repeat import Request, reproduce
 
-    experiment = EXPERIMENTS[options.experiment]
+    experiment = EXPERIMENTS[options.experiment].of(options.attributes)
     settings = {
         "evaluation.split": options.split,
         "data.balance": options.balance,

@@ -1,7 +1,8 @@
 """The experiments of the paper as data: the methods that each compares, and the columns and plots of its report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from export.plan.fragments import Fragment
 from simulator.config.presets import PRESETS
@@ -49,6 +50,24 @@ class Experiment:
     plot: str = "dots"
     settings: Fragment = field(default_factory=dict)
 
+    def of(self, attributes: Sequence[str]) -> Self:
+        """Returns the experiment with columns for every attribute.
+
+        Args:
+            attributes: those of each run, joined by `TOGETHER`. The columns of a run's further attributes begin with
+                the attribute's name.
+        """
+        further = {name: None for run in attributes for name in run.split(TOGETHER)[1:]}
+        attacks = [metric for metric in self.metrics if metric.startswith((*OF_ATTRIBUTES, LEAKS))]
+        columns = [f"{name}/{metric}" for name in further for metric in attacks]
+        return replace(self, metrics=(*self.metrics, *columns))
+
+
+TOGETHER = "+"
+"""Joins the names of attributes that one run unlearns together."""
+
+OF_ATTRIBUTES = ("bacc_", "auc_")
+"""Beginnings of the metrics of attribute attacks."""
 
 QUALITY = ("ndcg@10", "hr@10", "ndcg@10_full")
 ATTACKS = (

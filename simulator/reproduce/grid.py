@@ -17,7 +17,7 @@ from simulator.datasets.split import leave_one_out
 from simulator.errors import ConfigError, SimulatorError
 from simulator.experiment import checks, resume, run_data
 from simulator.reporting.file_names import file_name
-from simulator.reproduce.experiments import ORIGINAL, Experiment, Method
+from simulator.reproduce.experiments import ORIGINAL, TOGETHER, Experiment, Method
 
 QUICK: Fragment = {"engine.rounds": 60, "evaluation.evaluate_every": 10, "evaluation.attack_splits": 2}
 """Settings of a look in a minute or two."""
@@ -48,7 +48,7 @@ class Choice:
     Attributes:
         models: recommenders.
         datasets: data sets.
-        attributes: attributes.
+        attributes: attributes; those that `TOGETHER` joins are unlearned by the same run.
         seeds: one run each.
         methods: names of methods; None: all methods of the experiment that fit.
         settings: settings of every cell, by dotted path in a configuration.
@@ -99,7 +99,7 @@ def build(experiment: Experiment, choice: Choice) -> list[Cell]:
         base = {
             "plan.model.name": model,
             "data.dataset": dataset,
-            "data.attributes": [attribute],
+            "data.attributes": attribute.split(TOGETHER),
             "engine.workers": 1,
             **experiment.settings,
         }

@@ -42,7 +42,10 @@ Column = tuple[str, Callable[[pd.Series], str]]
 
 
 def heading(metric: str) -> str:
-    """Returns the heading of a metric."""
+    """Returns the heading of a metric; that of a further attribute begins with its name."""
+    attribute, _, name = metric.rpartition("/")
+    if attribute and name in _HEADINGS:
+        return f"{attribute}: {_HEADINGS[name]}"
     return _HEADINGS.get(metric, metric.replace("_", " "))
 
 

@@ -48,6 +48,19 @@ def test_every_experiment_is_a_grid_that_can_be_trained(name):
             assert known[cell.original] == Config.of({path: ours[path] for path in (*fixed, *grid._MATCHED)} | given)
 
 
+def test_attributes_that_plus_joins_are_unlearned_by_the_same_run_and_have_columns_each():
+    choice = dataclasses.replace(CHOICE, models=["fedncf"], attributes=["gender", "gender+age"], seeds=[0])
+    cells = grid.build(EXPERIMENTS["table1"], dataclasses.replace(choice, methods=["paper"]))
+    assert [cell.config.data.attributes for cell in cells] == [("gender",), ("gender", "age")]
+    metrics = EXPERIMENTS["fig4"].of(choice.attributes).metrics
+    assert metrics == ("ndcg@10", "bacc_paper", "bacc_strong", "leak_", *further("bacc_paper", "bacc_strong", "leak_"))
+    assert EXPERIMENTS["fig4"].of(["gender", "age"]) == EXPERIMENTS["fig4"]
+
+
+def further(*metrics):
+    return [f"age/{name}" for name in metrics]
+
+
 def test_table1_compares_every_preset_of_the_papers_models_and_others_what_their_names_say():
     methods = {name: [each.name for each in experiment.methods] for name, experiment in EXPERIMENTS.items()}
     assert methods["table1"] == [name for name in PRESETS if name not in ("original", "alignment", "d2d", "u2u")]
