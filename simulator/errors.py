@@ -23,6 +23,7 @@
     - StateVersionError: it keeps state of another version
   + UnknownUserError: the data set has no user of this id
   + ExecutorError: the workers of an executor cannot be had, or are lost
+  + DeviceMemoryError: a GPU has too little memory
   + FleetError: a fleet's coordinator or session failed
   + RunsFailedError: some of several runs failed
   + BoundPassedError: an attack of an audit exceeded its bound
@@ -124,6 +125,10 @@ class UnknownUserError(SimulatorError):
 
 class ExecutorError(SimulatorError):
     """The workers of an executor cannot be had, or are lost."""
+
+
+class DeviceMemoryError(SimulatorError):
+    """A GPU has too little memory for what it is to compute."""
 
 
 class FleetError(SimulatorError):

@@ -181,23 +181,23 @@ class _Head:
     def confusion(self) -> Tensor:
         """Gradient of KL(prior || softmax(mu)) by activation, without noise; the rows of s add nothing to it."""
         classes = self._adversary.classes
-        prior = per_class(self._adversary.prior, classes)
+        prior = per_class(self._adversary.prior, classes, self._mu.device)
         grad = torch.softmax(self._mu, 1) - prior / prior.sum()
         return grouped.input_gradient(grad, self._weight[:, :classes])
 
 
-def per_class(values: Sequence[float] | Tensor, classes: int) -> Tensor:
-    """Numbers of the plan as a tensor, (classes,); all 1 where the plan gives none."""
-    return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes)
+def per_class(values: Sequence[float] | Tensor, classes: int, device: torch.device | None = None) -> Tensor:
+    """Numbers of the plan as a tensor on a device, (classes,); all 1 where the plan gives none."""
+    return values if isinstance(values, Tensor) else torch.tensor(list(values) or [1.0] * classes).to(device)
 
 
 def _cross_entropy_gradient(adversary: AdversaryPlan, logits: Tensor, labels: Tensor) -> Tensor:
     """Gradient of the weighted cross-entropy by logit, (B, classes); 0 where the label is not known."""
-    weights = per_class(adversary.class_weights, adversary.classes)
+    weights = per_class(adversary.class_weights, adversary.classes, logits.device)
     known = labels.clamp(min=0)
     scale = torch.where(labels >= 0, weights.index_select(0, known), 0.0)[:, None]
     # Softmax minus one-hot, written by hand because the step is exported as a graph.
-    target = (known[:, None] == torch.arange(logits.shape[1])).float()
+    target = (known[:, None] == torch.arange(logits.shape[1], device=logits.device)).float()
     return (torch.softmax(logits, 1) - target) * scale
 
 

@@ -11,8 +11,8 @@ held, in slots.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -41,6 +41,10 @@ class RowSlots:
     table: Tensor
     counts: NDArray[np.int64]
 
+    def on(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return replace(self, table=self.table.to(device))
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -63,6 +67,13 @@ class Batch:
     labels: Tensor
     weights: Tensor
     noise: Tensor
+
+    def on(self, device: torch.device) -> Self:
+        """The same on a device."""
+        tensors: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
 
     def tiles(self) -> list["Batch"]:
         """The batch in pieces whose gradients add up: several in summed form, itself otherwise."""

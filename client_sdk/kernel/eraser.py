@@ -43,9 +43,9 @@ class Maps:
     inverse: Tensor
 
     @classmethod
-    def of(cls, maps: erasing.Maps) -> Self:
-        """Takes over what a checkpoint publishes."""
-        return cls(*(torch.as_tensor(getattr(maps, field.name)) for field in fields(maps)))
+    def of(cls, maps: erasing.Maps, device: torch.device | None = None) -> Self:
+        """Takes over what a checkpoint publishes, to a device; None: the CPU."""
+        return cls(*(torch.as_tensor(getattr(maps, field.name)).to(device) for field in fields(maps)))
 
 
 def erased(maps: Maps, states: Tensor) -> Tensor:

@@ -99,8 +99,8 @@ def _depth(tensors: Tensors) -> int:
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of the weighted sum of binary cross-entropies. See `contract.Recommender.gradients`."""
     batch, groups = step.batch, step.rows.groups
-    out = Gradients(loss=torch.zeros(batch.clients))
     users, items = private["user_mlp"], shared["item_mlp"]
+    out = Gradients(loss=users.new_zeros(batch.clients))
     first, bias = shared["mlp.0.weight"], shared["mlp.0.bias"]
     user_half, item_half = first[:, :, : users.shape[1]], first[:, :, users.shape[1] :]
     # Where several steps share the rows, a step has fewer samples than rows: then its samples stand in for them.
@@ -110,7 +110,7 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     # The two halves of the first layer, before they meet in a sample.
     item_hidden = grouped.linear(items, item_half)
     user_hidden = grouped.linear(users, user_half, bias)
-    item_grad = torch.zeros(0 if by_sample else items.shape[0], first.shape[1])
+    item_grad = items.new_zeros(0 if by_sample else items.shape[0], first.shape[1])
     user_grad = torch.zeros_like(user_hidden)
     for tile in [batch] if by_sample else batch.tiles():
         hidden = item_hidden if by_sample else item_hidden.index_select(0, tile.slot)

@@ -10,7 +10,6 @@ only those of the samples.
 
 import math
 
-import torch
 from torch import Tensor
 
 from client_sdk import draws
@@ -63,8 +62,8 @@ def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -
     loss, grad = losses.binary_cross_entropy(logits, batch)
     penalty, penalty_grad = _penalty(common, step)
     # All samples of an item have the same direction of gradient, so that numbers are added up instead of vectors.
-    by_slot = torch.zeros(common.shape[0]).index_add_(0, batch.slot, grad)
-    by_item = torch.zeros(len(personal) * personal.shape[1]).index_add_(0, place, grad)
+    by_slot = grad.new_zeros(common.shape[0]).index_add_(0, batch.slot, grad)
+    by_item = grad.new_zeros(len(personal) * personal.shape[1]).index_add_(0, place, grad)
     out = Gradients(loss=loss + penalty)
     out.shared["item_common"] = penalty_grad.add_(_outer(by_slot.view(len(weight), -1), weight).flatten(0, 1))
     out.shared["output.weight"] = grouped.weight_gradient(grad[:, None], vectors, groups)[:, 0]
@@ -87,5 +86,5 @@ def _penalty(common: Tensor, step: Step) -> tuple[Tensor, Tensor]:
     """The weighted penalty for each client, (B,), and its gradient by row, (G * m, latent)."""
     batch, scale = step.batch, step.parameters.l1_weight / common.shape[1]
     sizes = common.abs().sum(1).index_select(0, batch.slot)
-    weights = torch.zeros(common.shape[0]).index_add_(0, batch.slot, batch.weights * scale)
+    weights = common.new_zeros(common.shape[0]).index_add_(0, batch.slot, batch.weights * scale)
     return losses.of_clients(sizes * batch.weights * scale, batch), common.sign() * weights[:, None]

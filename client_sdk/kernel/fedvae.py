@@ -128,7 +128,7 @@ def _history(step: Step) -> Tensor:
     """The interactions of each client with length 1, as `whole.inputs` gives them."""
     batch = step.batch
     seen = (batch.labels > 0).float()
-    length = torch.zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
+    length = seen.new_zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
     return whole.inputs(step, seen / length.index_select(0, batch.client))
 
 

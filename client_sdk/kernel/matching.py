@@ -53,18 +53,11 @@ class Matcher:
     weight: float | Tensor
 
     @classmethod
-    def of(cls, plan: MatchingPlan, published: Published) -> "Matcher":
-        """Takes over what a checkpoint publishes."""
-        return cls(
-            plan,
-            torch.as_tensor(published.centre),
-            torch.as_tensor(published.map),
-            torch.as_tensor(published.witness),
-            torch.as_tensor(published.offset),
-            torch.as_tensor(published.live),
-            torch.as_tensor(published.inverse),
-            plan.weight,
-        )
+    def of(cls, plan: MatchingPlan, published: Published, device: torch.device | None = None) -> "Matcher":
+        """Takes over what a checkpoint publishes, to a device; None: the CPU."""
+        names = ("centre", "map", "witness", "offset", "live", "inverse")
+        tensors = {name: torch.as_tensor(getattr(published, name)).to(device) for name in names}
+        return cls(plan, **tensors, weight=plan.weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +91,7 @@ def match_one(matcher: Matcher, states: Tensors, rows: Tensor, groups: int) -> M
     linear, phases = mapped[:, : x.shape[1]], mapped[:, x.shape[1] :]
     scale = 1 / math.sqrt(plan.frequencies)
     cosine, sine = phases.cos() * scale, phases.sin() * scale
-    member = (rows[:, None] == torch.arange(plan.classes + 1)).float()
+    member = (rows[:, None] == torch.arange(plan.classes + 1, device=rows.device)).float()
     one = member.sum(1, keepdim=True)
     features = torch.cat([one, linear, cosine, sine], 1) * matcher.live
     moments = torch.cat([one * matcher.inverse.sign(), x * one * matcher.inverse], 1)

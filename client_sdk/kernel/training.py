@@ -28,6 +28,8 @@ from fedau2.wire.blobs import Tensors as Arrays
 from fedau2.wire.contributions import Update
 from fedau2.wire.secure.rounding import Numbers
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -42,6 +44,7 @@ class Task:
         tables: names of the shared tables.
         matchers: the plan's matchings, with what the checkpoint publishes of them.
         maps: those of the plan's eraser that the checkpoint publishes; None if there is no eraser.
+        device: where all tensors are, and where cohorts are trained.
     """
 
     manifest: TaskManifest
@@ -52,10 +55,11 @@ class Task:
     tables: frozenset[str]
     matchers: tuple[Matcher, ...] = ()
     maps: eraser.Maps | None = None
+    device: torch.device = CPU
 
     @classmethod
-    def load(cls, task: TaskManifest, checkpoint: Arrays) -> "Task":
-        """Makes a task of a checked manifest and its checkpoint.
+    def load(cls, task: TaskManifest, checkpoint: Arrays, device: torch.device = CPU) -> "Task":
+        """Makes a task of a checked manifest and its checkpoint, whose cohorts are trained on a device.
 
         Raises:
             UnsupportedTaskError: the model is not known here, the plan's parameters are not the model's, or the
@@ -66,7 +70,7 @@ class Task:
         shapes = {name: tuple(spec.shape) for name, spec in specs.items()}
         if {name: value.shape for name, value in checkpoint.items()} != shapes:
             raise UnsupportedTaskError("the checkpoint's tensors are not those of the manifest")
-        tensors = {name: torch.tensor(value) for name, value in checkpoint.items()}
+        tensors = {name: torch.tensor(value).to(device) for name, value in checkpoint.items()}
         scopes = {name: spec.scope for name, spec in specs.items()}
         return cls(
             manifest=task,
@@ -75,8 +79,9 @@ class Task:
             shared={name: value for name, value in tensors.items() if scopes[name] == TENSOR_SCOPE_SHARED},
             adversary={name: value for name, value in tensors.items() if scopes[name] == TENSOR_SCOPE_ADVERSARY},
             tables=frozenset(name for name, spec in specs.items() if spec.kind == TENSOR_KIND_TABLE),
-            matchers=tuple(Matcher.of(each, Published.of(each, checkpoint)) for each in plan.matchings),
-            maps=eraser.Maps.of(erasing.Maps.of(plan.eraser, checkpoint)) if plan.eraser else None,
+            matchers=tuple(Matcher.of(each, Published.of(each, checkpoint), device) for each in plan.matchings),
+            maps=eraser.Maps.of(erasing.Maps.of(plan.eraser, checkpoint), device) if plan.eraser else None,
+            device=device,
         )
 
 
@@ -154,12 +159,14 @@ class CohortTraining:
         self._local, self._factored = task.plan.local, factored
         # After the first of several steps the clients' shared tensors differ, so they need groups of their own.
         together = self._local.steps == 1 and (summed or (factored and getattr(task.recommender, "FACTORED", False)))
-        self._rows, self._batches = operations.layout(cohort.samples, task.manifest.items, summed=together)
+        device = task.device
+        rows, batches = operations.layout(cohort.samples, task.manifest.items, summed=together)
+        self._rows, self._batches = rows.on(device), [batch.on(device) for batch in batches]
         self._shared = {name: self._start(name, value) for name, value in task.shared.items()}
         self._adversary = {name: value[None] for name, value in task.adversary.items()}
-        self._labels = {name: torch.from_numpy(value) for name, value in cohort.labels.items()}
-        self._noise = {name: torch.from_numpy(value) for name, value in cohort.noise.items()}
-        self._private = PrivateTensors(*map(_tensors, (cohort.state.values, cohort.state.first, cohort.state.second)))
+        self._labels, self._noise = _tensors(cohort.labels, device), _tensors(cohort.noise, device)
+        state = cohort.state.values, cohort.state.first, cohort.state.second
+        self._private = PrivateTensors(*(_tensors(part, device) for part in state))
         self._members = None if cohort.members is None else torch.from_numpy(cohort.members)
         self._protected = frozenset(name for plan in task.plan.adversaries for name in plan.protects)
         self._sums: Tensors = {}
@@ -202,7 +209,7 @@ class CohortTraining:
             self._advance_shared(gradients.shared)
             self._factors = gradients.factors
         self._of_adversaries.append(of_adversaries)
-        self._loss = gradients.loss.numpy()
+        self._loss = updates.array(gradients.loss)
 
     def _match(self, gradients: Gradients, step: Step) -> None:
         """Adds what the matchings ask of the protected states, and their statistics."""
@@ -220,7 +227,7 @@ class CohortTraining:
         plan, maps, places = self._task.plan.eraser, self._task.maps, self._cohort.places
         if plan and maps and places is not None:
             given = self._task.recommender, plan, maps, self._shared, step
-            eraser.apply(*given, torch.from_numpy(places), gradients)
+            eraser.apply(*given, torch.from_numpy(places).to(self._task.device), gradients)
 
     def _adversary_gradients(self, states: Tensors, step: int) -> dict[str, AdversaryGradients]:
         return {
@@ -238,9 +245,10 @@ class CohortTraining:
         }
 
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
-        steps, rate = torch.from_numpy(self._cohort.state.steps + taken), self._local.private_learning_rate
+        steps = torch.from_numpy(self._cohort.state.steps + taken).to(self._task.device)
         if self._members is not None:
             steps = steps[self._members]
+        rate = self._local.private_learning_rate
         self._operations.adam(self._private, gradients, steps, rate, self._members)
 
     def _advance_shared(self, gradients: Tensors) -> None:
@@ -269,8 +277,9 @@ class CohortTraining:
     def report(self) -> Report:
         """Reports what only the device and the simulator may know."""
         names = [adversary.name for adversary in self._task.plan.adversaries]
-        triggered = {n: torch.stack([step[n].triggered for step in self._of_adversaries], 1).numpy() for n in names}
-        margin = {n: torch.stack([step[n].margin for step in self._of_adversaries], 1).numpy() for n in names}
+        steps = self._of_adversaries
+        triggered = {n: updates.array(torch.stack([step[n].triggered for step in steps], 1)) for n in names}
+        margin = {n: updates.array(torch.stack([step[n].margin for step in steps], 1)) for n in names}
         return Report(self._loss, triggered, margin)
 
     def contributions(self) -> list[dict[str, Update]]:
@@ -291,9 +300,9 @@ class CohortTraining:
         return updates.total(self._sums, self._rows, self._task.tables), weights
 
 
-def _tensors(columns: Columns) -> Tensors:
-    return {name: torch.from_numpy(value) for name, value in columns.items()}
+def _tensors(columns: Mapping[str, NDArray[Any]], device: torch.device) -> Tensors:
+    return {name: torch.from_numpy(value).to(device) for name, value in columns.items()}
 
 
 def _arrays(tensors: Tensors) -> Columns:
-    return {name: value.numpy() for name, value in tensors.items()}
+    return {name: updates.array(value) for name, value in tensors.items()}

@@ -1,6 +1,7 @@
 """Contributions, from the sums of a cohort's training."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,12 @@ from client_sdk.kernel.contract import Factors, Tensors
 from fedau2.wire import contributions, manifest
 from fedau2.wire.contributions import Update
 from fedau2.wire.secure.rounding import Numbers, Products
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's numbers, copied only if they are on another device."""
+    return tensor.cpu().numpy()
+
 
 Labels = Mapping[str, NDArray[np.int64]]
 """Per adversary, class numbers (B,), -1 where not known."""
@@ -26,7 +33,7 @@ def separate(sums: Tensors, rows: RowSlots, tables: Collection[str], labels: Lab
         tables: names of the shared tables.
         labels: a client without a label contributes nothing to that adversary.
     """
-    arrays, table = {name: value.numpy() for name, value in sums.items()}, rows.table.numpy()
+    arrays, table = {name: array(value) for name, value in sums.items()}, array(rows.table)
     out: list[dict[str, Update]] = []
     for client in range(rows.groups):
         used = slice(client * rows.slots, client * rows.slots + int(rows.counts[client]))
@@ -59,19 +66,19 @@ def numbers(
         labels: a client without a label is not among those of that adversary's tensors.
         clients: number of clients, B.
     """
-    places = np.broadcast_to(rows.table.numpy().reshape(rows.groups, rows.slots), (clients, rows.slots))
+    places = np.broadcast_to(array(rows.table).reshape(rows.groups, rows.slots), (clients, rows.slots))
     counts = rows.counts if rows.groups == clients else None
     out = {}
     for name, (column, line) in factors.items():
         members = _carriers(name, labels)
-        values = Products(*(np.ascontiguousarray(part.numpy()[members]) for part in (column, line)))
+        values = Products(*(np.ascontiguousarray(array(part)[members]) for part in (column, line)))
         out[name] = Numbers(values, places, counts) if name in tables else Numbers(values)
     for name, value in sums.items():
         if name in tables:
-            out[name] = Numbers(value.numpy().reshape(clients, rows.slots, -1), places, counts)
+            out[name] = Numbers(array(value).reshape(clients, rows.slots, -1), places, counts)
         else:
             height = value.shape[1] if value.ndim > 2 else 1  # a dense vector is one row
-            by_client = value.numpy().reshape(clients, height, -1)
+            by_client = array(value).reshape(clients, height, -1)
             out[name] = Numbers(np.ascontiguousarray(by_client[_carriers(name, labels)]))
     return out
 
@@ -87,14 +94,14 @@ def _carriers(name: str, labels: Labels) -> NDArray[np.int64] | slice:
 def total(sums: Tensors, rows: RowSlots, tables: Collection[str]) -> dict[str, Update]:
     """The sum of all contributions; the arguments are those of `separate`."""
     return {
-        name: _rows(value, rows) if name in tables else (value[0] if len(value) == 1 else value.sum(0)).numpy()
+        name: _rows(value, rows) if name in tables else array(value[0] if len(value) == 1 else value.sum(0))
         for name, value in sums.items()
     }
 
 
 def _rows(value: Tensor, rows: RowSlots) -> contributions.Rows:
     if rows.groups == 1:
-        return contributions.Rows(rows.table.numpy(), value.numpy())
+        return contributions.Rows(array(rows.table), array(value))
     table, slot = torch.unique(rows.table, return_inverse=True)
-    summed = torch.zeros(len(table), *value.shape[1:]).index_add_(0, slot, value)
-    return contributions.Rows(table.numpy(), summed.numpy())
+    summed = value.new_zeros(len(table), *value.shape[1:]).index_add_(0, slot, value)
+    return contributions.Rows(array(table), array(summed))

@@ -11,7 +11,7 @@ def inputs(step: Step, weights: Tensor) -> Tensor:
     rows, batch = step.rows, step.batch
     # With several groups every group has one client, and the client's slots are the group's.
     place = batch.slot if rows.groups > 1 else batch.client * rows.slots + batch.slot
-    flat = torch.zeros(batch.clients * rows.slots).index_add_(0, place, weights)
+    flat = weights.new_zeros(batch.clients * rows.slots).index_add_(0, place, weights)
     return flat.view(rows.groups, -1, rows.slots)
 
 
@@ -30,7 +30,7 @@ def multinomial(logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
     """Minus the log-likelihood of each client's interactions, (B,), and its gradient by logit, (B, items)."""
     batch, items = step.batch, logits.shape[1]
     place = batch.client * items + step.rows.table.index_select(0, batch.slot)
-    target = torch.zeros(logits.numel()).index_add_(0, place, batch.labels).view(logits.shape)
+    target = logits.new_zeros(logits.numel()).index_add_(0, place, batch.labels).view(logits.shape)
     likelihood = torch.log_softmax(logits, 1)
     loss = -(target * likelihood).sum(1)
     return loss, likelihood.exp_().mul_(target.sum(1, keepdim=True)).sub_(target)

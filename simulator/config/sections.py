@@ -1,9 +1,10 @@
 """The sections of a run's configuration beside its plan: settings with type, range, unit, meaning and default."""
 
 import math
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from export.plan.types import Number, Scale, Section, Text, Whole, setting
 from fedau2.wire.secure import privacy
@@ -24,6 +25,12 @@ def _cutoffs(value: object) -> object:
     if not isinstance(whole, (list, tuple)) or not all(isinstance(k, int) for k in whole):
         return whole
     return tuple(sorted({10, *whole}))
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:(0|[1-9]\d{0,2}))?", name):
+        raise ValueError(f"a device is cpu, cuda, or cuda:N with the number of a GPU, not {name!r}")
+    return name
 
 
 def _erasure(value: object) -> object:
@@ -93,6 +100,11 @@ class EngineSettings(Section):
         "What computes local updates in the batched engine: auto is native where fedau2-native is installed and knows "
         "the model, and torch otherwise.",
         default="auto",
+    )
+    device: Annotated[Text, AfterValidator(_device)] = setting(
+        "Where the batched engine's local updates and the scores of rankings are computed: cpu; or cuda or cuda:N, a "
+        "GPU, by PyTorch and not by the native kernel.",
+        default="cpu",
     )
     rounds: _Number = setting("Rounds to train.")
     fraction: Annotated[Number, Field(gt=0, le=1)] = setting(
@@ -166,6 +178,8 @@ class EngineSettings(Section):
             raise ValueError("encodings of checkpoints are simulated by the batched engine only: set engine.name so")
         if self.executor != "threads" and self.name != "batched":
             raise ValueError(f"executor {self.executor} is for cohorts in batches: set engine.name to batched")
+        if self.device != "cpu":
+            self._expect_device()
         if self.address != "local" and self.executor != "ray":
             raise ValueError("address is of a Ray cluster: set engine.executor to ray")
         if self.buffer and self.name != "fleet":
@@ -177,6 +191,19 @@ class EngineSettings(Section):
         if self.trainer != "torch" and self.name != "fleet":
             raise ValueError(f"trainer {self.trainer} is for a fleet's devices: set engine.name to fleet")
         return self
+
+    def _expect_device(self) -> None:
+        """Checks what a device other than the CPU needs.
+
+        Raises:
+            ValueError: another setting contradicts it.
+        """
+        if self.name != "batched":
+            raise ValueError(f"device {self.device} is for cohorts in batches: set engine.name to batched")
+        if self.executor != "threads":
+            raise ValueError(
+                f"device {self.device} is shared by the threads of one process: set engine.executor to threads"
+            )
 
 
 class EvaluationSettings(Section):

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
+import torch
 
-from client_sdk.kernel.training import Task
+from client_sdk.kernel.training import CPU, Task
 from coordinator.aggregation import clip
 from coordinator.aggregation.optimizers import server_step
 from coordinator.aggregation.secure_sum import SecureSum
@@ -72,6 +73,7 @@ class BatchedEngine:
         kernel: name of the kernel that trains, see `kernels.choose`.
         start: starts the executor; threads by default.
         renewal: an erasure from private state that is made again every few rounds; none by default.
+        device: where the kernel trains; all else is on the CPU.
 
     Attributes:
         checkpoint: the newest one, as clients get it.
@@ -92,10 +94,11 @@ class BatchedEngine:
         kernel: KernelName = "auto",
         start: Start = Threads,
         renewal: Renewal | None = None,
+        device: torch.device = CPU,
     ) -> None:
         require_any_cohort(task.plan)
         require_own_rounds(task.plan)
-        self._job = Job(task, kernel)
+        self._job = Job(task, kernel, device)
         self._executor = start(self._job, population, workers)
         self._noise, self._renewal = noise or Noise(0), renewal
         self._manifest, self._population, self._layout = task, population, self._job.layout

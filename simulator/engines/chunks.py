@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from client_sdk.kernel.training import CohortTraining, Task
+import torch
+
+from client_sdk.kernel.training import CPU, CohortTraining, Task
 from client_sdk.protocol import defences
 from client_sdk.protocol.values import PrivateState, Report
 from coordinator.aggregation import aggregators
@@ -29,17 +31,22 @@ class Job:
     Args:
         manifest: checked.
         kernel: name of the kernel, see `kernels.choose`.
+        device: where it trains.
 
     Raises:
         ConfigError: the kernel cannot be used here.
     """
 
-    def __init__(self, manifest: TaskManifest, kernel: KernelName) -> None:
-        self.manifest, self.kernel = manifest, choose(kernel, manifest)
+    def __init__(self, manifest: TaskManifest, kernel: KernelName, device: torch.device = CPU) -> None:
+        self.manifest, self.kernel, self.device = manifest, choose(kernel, manifest, device), device
         self.layout = Layout.of(manifest) if manifest.HasField("secure_sums") else None
 
-    def __reduce__(self) -> tuple[type["Job"], tuple[TaskManifest, str]]:
-        return Job, (self.manifest, self.kernel.name)
+    def __reduce__(self) -> tuple[type["Job"], tuple[TaskManifest, str, torch.device]]:
+        return Job, (self.manifest, self.kernel.name, self.device)
+
+    def task(self, checkpoint: Tensors) -> Task:
+        """Returns the task with a round's checkpoint, on the device."""
+        return Task.load(self.manifest, checkpoint, self.device)
 
     def sums(self, now: "Round") -> Sums:
         """Makes empty sums of a round."""

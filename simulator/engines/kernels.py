@@ -4,7 +4,10 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from client_sdk.kernel.operations import TORCH, Operations
+from client_sdk.kernel.training import CPU
 from fedau2 import native
 from fedau2.v1.task_pb2 import TaskManifest
 from simulator.errors import ConfigError
@@ -29,16 +32,24 @@ PYTORCH = Kernel("torch", TORCH)
 """The reference, which knows every recommender."""
 
 
-def choose(kernel: KernelName, task: TaskManifest) -> Kernel:
+def choose(kernel: KernelName, task: TaskManifest, device: torch.device = CPU) -> Kernel:
     """Chooses what trains a task's cohorts: by `auto`, the native kernel where it is installed and knows the model.
+
+    The native kernel trains on the CPU only. On another device PyTorch trains.
 
     Warns:
         RuntimeWarning: by `auto`, the native kernel is installed but cannot be used here.
 
     Raises:
-        ConfigError: `native` was asked for, and it is not installed, cannot be used here, or does not know the model.
+        ConfigError: `native` was asked for, and it is not installed, cannot be used here, or does not know the model
+            or the device.
     """
-    if kernel == "torch":
+    if kernel == "native" and device.type != "cpu":
+        raise ConfigError(
+            f"the native kernel trains on the CPU only, and engine.device is {device}: set engine.kernel to torch or "
+            "auto, or engine.device to cpu"
+        )
+    if kernel == "torch" or device.type != "cpu":
         return PYTORCH
     try:
         known = _native(task.model)

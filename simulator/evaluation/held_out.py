@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from client_sdk.kernel.training import Task
+from client_sdk.kernel.training import CPU, Task
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.datasets.split import Split
@@ -28,6 +29,7 @@ class Evaluation:
         personal: devices that take personal steps before they rank; None: they rank with the private state as it is.
         most: most users that are ranked, see `sampling.users`; 0: all.
         depth: most items of the lists that are recommended, with the ranks of test items; 0: no lists.
+        device: where scores are computed.
     """
 
     task: TaskManifest
@@ -35,6 +37,7 @@ class Evaluation:
     personal: PersonalDevices | None = None
     most: int = 0
     depth: int = 0
+    device: torch.device = CPU
 
     @cached_property
     def users(self) -> NDArray[np.int64]:
@@ -92,7 +95,7 @@ class Evaluation:
         """Returns what scores for the users at places of `users`."""
         scores: Scores = self.scorer(checkpoint, private, addends)
         if self.personal is not None:
-            task = Task.load(self.task, checkpoint)
+            task = Task.load(self.task, checkpoint, self.device)
             scores = PersonalScorer(self.personal, task, checkpoint, rounds, self.split.train)
         return lambda places: scores(self.users[places])
 
@@ -100,4 +103,4 @@ class Evaluation:
         self, checkpoint: Tensors, private: Mapping[str, Column], addends: Mapping[str, Column] | None = None
     ) -> Scorer:
         """Makes a scorer whose model has seen the training items."""
-        return Scorer(self.task, checkpoint, private, self.split.train, addends)
+        return Scorer(self.task, checkpoint, private, self.split.train, addends, self.device)

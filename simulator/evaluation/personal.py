@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from client_sdk.kernel.training import Task
 from fedau2.wire.blobs import Tensors
+from simulator import gpu
 from simulator.evaluation.scoring import Scorer
 from simulator.population import personal
 from simulator.population.population import Population
@@ -32,7 +33,7 @@ class PersonalScorer:
 
     Attributes:
         devices: the clients.
-        task: the model.
+        task: the model, on the device that computes.
         checkpoint: its tensors.
         rounds: for which it has been trained.
         histories: for each client, the interactions that the model may use.
@@ -47,6 +48,8 @@ class PersonalScorer:
     def __call__(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Computes logits, (users, items)."""
         numbers = range(self.devices.steps)
-        state = personal.stepped(self.devices.population, self.task, self.rounds, users, numbers)
+        with gpu.memory(self.task.device):
+            state = personal.stepped(self.devices.population, self.task, self.rounds, users, numbers)
         histories = [self.histories[user] for user in users]
-        return Scorer(self.task.manifest, self.checkpoint, state.values, histories)(np.arange(len(users)))
+        scorer = Scorer(self.task.manifest, self.checkpoint, state.values, histories, device=self.task.device)
+        return scorer(np.arange(len(users)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedau2.wire import blobs
+from simulator import gpu
 from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.datasets.split import Split
@@ -62,11 +63,12 @@ def _of_user(
     """Trains a user's model, and yields the round and the ranks of both held-out items at each evaluation."""
     task, members = parts.bundle.manifest, np.array([user])
     checkpoint = blobs.unpack(parts.bundle.blob(task.checkpoint))
-    with closing(BatchedEngine(task, checkpoint, population, kernel=config.engine.kernel)) as engine:
+    device = gpu.device(config.engine.device)
+    with closing(BatchedEngine(task, checkpoint, population, kernel=config.engine.kernel, device=device)) as engine:
         for number in range(1, config.engine.rounds + 1):
             engine.train_round(members)
             if number % config.evaluation.evaluate_every == 0 or number == config.engine.rounds:
-                scorer = Scorer(task, engine.checkpoint, population.state.values, parts.split.train)
+                scorer = Scorer(task, engine.checkpoint, population.state.values, parts.split.train, device=device)
                 yield number, _ranks(scorer(members), parts.split, user)
 
 

@@ -14,6 +14,7 @@ from export.plan.message import to_message
 from export.plan.resolve import Known, resolve
 from export.plan.schema import Plan
 from fedau2.wire import blobs, encodings, manifest
+from simulator import gpu
 from simulator.config.sections import EngineSettings
 from simulator.datasets import Attribute, Dataset
 from simulator.engines.batched import BatchedEngine
@@ -216,7 +217,8 @@ def engine_of(
         checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
         encoding = encodings.NAMES[settings.checkpoints]
         given = bundle.manifest, checkpoint, population, settings.workers, noise, encoding, settings.kernel
-        with closing(BatchedEngine(*given, start=_executor_of(settings), renewal=renewal)) as engine:
+        start, device = _executor_of(settings), gpu.device(settings.device)
+        with closing(BatchedEngine(*given, start=start, renewal=renewal, device=device)) as engine:
             yield engine
         return
     from simulator.experiment import fleets  # here, because a coordinator takes a while to load

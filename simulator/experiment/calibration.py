@@ -18,6 +18,7 @@ from fedau2.wire import erasers, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.secure import policy as policies
+from simulator import gpu
 from simulator.config.sections import EngineSettings
 from simulator.engines.batched import BatchedEngine
 from simulator.experiment import assembly, turns
@@ -148,7 +149,7 @@ def calibrate(
     """Trains a plain run, and measures some of its contributions.
 
     Args:
-        settings: rounds, cohorts, workers and kernel.
+        settings: rounds, cohorts, workers, kernel and device.
         task: the manifest, without a policy.
         checkpoint: initial shared tensors.
         population: the clients, before their first round; training changes their state.
@@ -158,7 +159,8 @@ def calibrate(
     whole = erasers.tensors(task.plan)
     sizes = {name: Sizes(share=1.0 if name in whole else QUANTILE) for name in manifest.shared(task)}
     touched: list[int] = []
-    engine = BatchedEngine(task, checkpoint, population, settings.workers, kernel=settings.kernel)
+    device = gpu.device(settings.device)
+    engine = BatchedEngine(task, checkpoint, population, settings.workers, kernel=settings.kernel, device=device)
     measured = set(np.linspace(0, settings.rounds - 1, min(ROUNDS, settings.rounds)).astype(int).tolist())
     for number in range(settings.rounds):
         members = assembly.cohort(settings, number, len(population))

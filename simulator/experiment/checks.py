@@ -6,6 +6,7 @@ from client_sdk.kernel.models import RECOMMENDERS
 from export.plan.recommenders import Model
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import manifest
+from simulator import gpu
 from simulator.config.config import Config
 from simulator.datasets import Dataset
 from simulator.errors import ConfigError
@@ -23,12 +24,13 @@ def check(config: Config, dataset: Dataset) -> None:
         dataset: the data set that it names, cut as it says.
 
     Raises:
-        ConfigError: the configuration does not fit the data set, or its model cannot do what it says.
+        ConfigError: the configuration does not fit the data set or this machine, or its model cannot do what it says.
         OneClassError, TooFewUsersError: see `assembly.attackable`.
         ErasureError: the attributes cannot be erased from the model.
         PluginError: see `own_names.expect_free`.
     """
     own_names.expect_free(config)
+    gpu.device(config.engine.device)
     attributes = assembly.attackable(config.data.attributes, dataset)
     known = assembly.known(attributes, config.data.unknown, config.engine.seed)
     assembly.plan_of(config.plan, known)

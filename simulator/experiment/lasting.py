@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from client_sdk.protocol.values import PrivateState
 from fedau2.v1.task_pb2 import TaskManifest
+from simulator import gpu
 from simulator.datasets import Attribute
 from simulator.engines.batched import BatchedEngine
 from simulator.errors import TooFewUsersError
@@ -59,8 +60,8 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
     progress.start("training on and attacking", times[-1] + len(times))
     task, population = _plain(trained.bundle.manifest), _population(trained, start)
     given = task, start.checkpoint, population, config.engine.workers
-    within = None if beside else renewal
-    with closing(BatchedEngine(*given, kernel=config.engine.kernel, renewal=within)) as engine:
+    within, device = None if beside else renewal, gpu.device(config.engine.device)
+    with closing(BatchedEngine(*given, kernel=config.engine.kernel, renewal=within, device=device)) as engine:
         engine.restore({"checkpoint": start.checkpoint, "server": {}}, best.round)
         for time in times:
             for number in range(best.round + done, best.round + time):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from client_sdk.kernel.training import Task
 from export.bundle import Bundle
+from simulator import gpu
 from simulator.config.config import Config
 from simulator.datasets import Attribute, Dataset
 from simulator.engines.engine import RoundEngine
@@ -134,7 +135,8 @@ def train(
         _expected(expect, bundle, population, folder)
     steps, most = config.evaluation.personal_steps, config.evaluation.evaluate_users
     devices = PersonalDevices(population, steps) if steps else None
-    evaluation = Evaluation(bundle.manifest, split, devices, most, max(config.evaluation.k))
+    cutoff, device = max(config.evaluation.k), gpu.device(engine_settings.device)
+    evaluation = Evaluation(bundle.manifest, split, devices, most, cutoff, device)
     noise = Noise.of(engine_settings, plan, bundle.manifest)
     apm = Apm(engine_settings, plan, bundle.manifest, known, noise) if engine_settings.apm else None
     _begin(trackers, folder.name, config, dataset)

@@ -61,7 +61,8 @@ class Trainer:
             progress: receives how far training is.
         """
         best, rows = standing.best, standing.rows
-        progress.start("training", self.settings.rounds, len(rows))
+        where = "" if self.settings.device == "cpu" else f" by PyTorch on {self.settings.device}"
+        progress.start(f"training{where}", self.settings.rounds, len(rows))
         self._adapt()
         for number in range(len(rows), self.settings.rounds):
             started = (time.perf_counter(), time.process_time())

@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client_sdk.kernel.training import CohortTraining
-from fedau2.wire.contributions import Rows
-from tests.client_sdk.kernel import test_factored
+from tests.client_sdk.kernel import agreement, test_factored
 from tests.client_sdk.kernel.test_gradients import HEADS, PROTECTED, TRIGGERS, dense, make_cohort, make_task, train
 
 TOLERANCE = 1e-5
@@ -17,44 +16,12 @@ KNOWN = [(name, protects) for name, protects in PROTECTED if name not in ("fcf",
 ROUND = 3
 
 
-def close(actual, expected, scale=1e-6):
-    assert actual.shape == expected.shape
-    assert np.abs(actual - expected).max(initial=0) <= TOLERANCE * max(np.abs(expected).max(initial=0), scale)
-
-
 def agree(operations, task, cohort, summed):
-    """Trains a cohort with both, and compares all that training gives. Returns the reference."""
-    expected = train(task, cohort, ROUND, summed)
+    """Trains a cohort with both, and compares all that training gives."""
     own = replace(cohort, state=cohort.state.copy())
     chosen = operations(task.manifest.model)
     actual = CohortTraining(task, ROUND, own, summed=summed, operations=chosen).run()
-    close(actual.report().loss, expected.report().loss)
-    for name, margin in expected.report().margin.items():
-        decided = ~(np.abs(margin) < TOLERANCE)
-        for of_both in ("triggered", "margin"):
-            ours, theirs = (getattr(training.report(), of_both)[name] for training in (actual, expected))
-            np.testing.assert_allclose(ours[decided], theirs[decided], TOLERANCE, TOLERANCE)
-    for part in ("values", "first", "second"):
-        for name, column in getattr(expected.state(), part).items():
-            close(getattr(actual.state(), part)[name], column)
-    np.testing.assert_array_equal(actual.state().steps, expected.state().steps)
-    if summed:
-        (ours, counted), (theirs, expected_count) = actual.summed(), expected.summed()
-        assert counted == expected_count
-        updates_agree(task, ours, theirs)
-    else:
-        for ours, theirs in zip(actual.contributions(), expected.contributions(), strict=True):
-            updates_agree(task, ours, theirs)
-    return expected
-
-
-def updates_agree(task, ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for name, update in theirs.items():
-        like = (task.shared | task.adversary)[name]
-        if isinstance(update, Rows):
-            np.testing.assert_array_equal(ours[name].indices, update.indices)
-        close(dense(ours[name], like), dense(update, like))
+    agreement.agree(task, actual, train(task, cohort, ROUND, summed), TOLERANCE, summed)
 
 
 @pytest.mark.parametrize("summed", [False, True])

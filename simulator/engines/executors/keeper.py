@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 
-from client_sdk.kernel.training import Task
 from simulator.engines.chunks import Job, Round, Share, add, train_chunk
 from simulator.population.clients import Clients, rows_of
 from simulator.population.population import Members
@@ -43,7 +42,7 @@ class Keeper:
         for position, member in enumerate(order.brought.tolist()):
             assert order.clients is not None
             self._clients[member] = order.clients.alone(position)
-        task = Task.load(self._job.manifest, now.checkpoint)
+        task = self._job.task(now.checkpoint)
         sums = self._job.sums(now)
         states, reports = [], []
         for members in order.chunks:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 import torch
 
 from client_sdk.kernel.training import Task
 from client_sdk.protocol.values import Report
+from simulator import gpu
 from simulator.engines.chunks import Job, Round, Sums, add, merge, train_chunk
 from simulator.population.population import Members, Population
 
@@ -27,7 +28,11 @@ class Threads:
 
     def train(self, now: Round, chunks: Sequence[Members]) -> tuple[Sums, Sequence[Report]]:
         """Trains the chunks of a round."""
-        task = Task.load(self._job.manifest, now.checkpoint)
+        with gpu.memory(self._job.device):
+            return self._train(now, chunks)
+
+    def _train(self, now: Round, chunks: Sequence[Members]) -> tuple[Sums, Sequence[Report]]:
+        task = self._job.task(now.checkpoint)
         waiting: SimpleQueue[int] = SimpleQueue()
         for number in range(len(chunks)):
             waiting.put(number)
@@ -38,26 +43,33 @@ class Threads:
             sums, *others = (done.result() for done in work)
         for other in others:
             merge(sums, other)
+        for number in sorted(set(range(len(chunks))) - reports.keys()):  # alone now, with all of the device's memory
+            torch.cuda.empty_cache()
+            with _single_threaded():
+                reports[number] = self._chunk(now, task, chunks[number], sums)
         return sums, [reports[number] for number in range(len(chunks))]
 
     def _work(
         self, now: Round, task: Task, chunks: Sequence[Members], waiting: SimpleQueue[int], reports: dict[int, Report]
     ) -> Sums:
-        """Trains chunks until none waits. Nothing of a chunk but its report stays in memory."""
-        job, population = self._job, self._population
-        sums = job.sums(now)
-        in_place = job.kernel.operations.in_place
+        """Trains chunks until none waits. One for which the device has too little memory gets no report."""
+        sums = self._job.sums(now)
         while True:
             try:
                 number = waiting.get_nowait()
             except Empty:
                 return sums
-            members = chunks[number]
-            clients = population.clients(job.manifest, members, in_place=in_place)
-            trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
-            population.keep(members, trained.state, task.plan.local.steps)
-            add(sums, trained.contributions)
-            reports[number] = trained.report
+            with suppress(torch.OutOfMemoryError):
+                reports[number] = self._chunk(now, task, chunks[number], sums)
+
+    def _chunk(self, now: Round, task: Task, members: Members, sums: Sums) -> Report:
+        """Trains a chunk, of which nothing but its report stays in memory. Where it fails, nothing has changed."""
+        job, population = self._job, self._population
+        clients = population.clients(job.manifest, members, in_place=job.kernel.operations.in_place)
+        trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
+        population.keep(members, trained.state, task.plan.local.steps)
+        add(sums, trained.contributions)
+        return trained.report
 
     def changed(self, members: Members) -> None:
         """Does nothing, because the state of the population is the only one."""
