@@ -130,7 +130,7 @@ class EraserPlan:
 
     Attributes:
         erased: name and number of classes of each erased attribute.
-        protects: name of the state.
+        protects: names of the states, which lie side by side in this order.
         steps: most kernel steps.
         frequencies: number of random frequencies of a step.
         floor: deviation of the noise.
@@ -138,7 +138,7 @@ class EraserPlan:
     """
 
     erased: tuple[tuple[str, int], ...]
-    protects: str
+    protects: tuple[str, ...]
     steps: int
     frequencies: int
     floor: float = 0.0
@@ -148,7 +148,8 @@ class EraserPlan:
     def of(cls, eraser: Eraser) -> "EraserPlan":
         """Reads the message."""
         erased = tuple((part.name, len(part.classes)) for part in eraser.erased)
-        return cls(erased, eraser.protects, eraser.steps, eraser.frequencies, eraser.floor, eraser.seed)
+        numbers = eraser.steps, eraser.frequencies, eraser.floor, eraser.seed
+        return cls(erased, tuple(eraser.protects), *numbers)
 
     @property
     def classes(self) -> int:

@@ -126,8 +126,7 @@ def assemble(
         task.required_features.append(matchings.FEATURE)
     if task.plan.server.HasField("buffered") and staleness.FEATURE not in task.required_features:
         task.required_features.append(staleness.FEATURE)
-    if task.plan.HasField("eraser") and erasers.FEATURE not in task.required_features:
-        task.required_features.append(erasers.FEATURE)
+    task.required_features.extend(name for name in erasers.features(task) if name not in task.required_features)
     try:
         declaring.complete(task)
         contents = _blobs(task, declared, ids, seed, precision, training, serving)

@@ -70,20 +70,32 @@ def complete(task: TaskManifest) -> None:
         _expect_matched(matching_plan, declared.model, states, private)
         task.tensors.extend(matching.tensors(matching_plan, states))
     if plan.eraser:
-        _expect_erased(plan.eraser.protects, declared.model, states, private)
+        _expect_erased(declared.model, states, private, task)
         task.tensors.extend(eraser.tensors(task.plan.eraser, states))
 
 
-def _expect_erased(name: str, model: "Recommender", states: Mapping[str, int], private: Collection[str]) -> None:
-    if name in private or not hasattr(model, "embed"):
+def _expect_erased(
+    model: "Recommender", states: Mapping[str, int], private: Collection[str], task: TaskManifest
+) -> None:
+    from client_sdk.kernel import contract
+
+    width = sum(states.values())
+    if width > matchings.MAX_WIDTH:
         raise PlanError(
-            f"erased: {name} is not a state that devices compute anew each time, as FedVAE's latent is, and maps are "
-            "applied only to such a state: write erased: none"
+            f"erased: what a device of {task.model} shows has {width:,} numbers, and an eraser takes at most "
+            f"{matchings.MAX_WIDTH:,}, since it needs all products of two: write erased: none"
         )
-    if states[name] > matchings.MAX_WIDTH:
+    along = {spec.name for spec in manifest.private(task) if spec.item_axis}
+    along |= {name for name in states if name.startswith(contract.ITEM)}
+    if along:
         raise PlanError(
-            f"erased: {name} has {states[name]:,} numbers, and an eraser takes at most {matchings.MAX_WIDTH:,}, since "
-            "it needs all products of two"
+            f"erased: the size of {', '.join(sorted(along))} depends on the catalogue, and an eraser takes no such "
+            "state: write erased: none"
+        )
+    if set(states) - set(private) and not hasattr(model, "embed"):
+        raise PlanError(
+            f"erased: {task.model} computes states of its users and does not say in training what they are: write "
+            "erased: none"
         )
 
 

@@ -30,5 +30,4 @@ def maps(inputs: Tensors) -> eraser.Maps:
 
 def shown(plan: EraserPlan, inputs: Tensors, states: Tensors) -> Tensors:
     """Returns the states of one user as they are shown: moved by the maps, with the user's floor of noise."""
-    moved = eraser.erased(maps(inputs), states[plan.protects][None])[0]
-    return {**states, plan.protects: moved + inputs[step_graph.FLOOR]}
+    return eraser.shown(plan, maps(inputs), inputs[step_graph.FLOOR], states)

@@ -172,7 +172,7 @@ class _LocalStep:
             matchers = [self._matcher(plan, inputs) for plan in self._matchings]
             matching.apply(self._declared.model, matchers, shared, private, step, rows, result)
         if self._eraser:
-            given = self._eraser, erased.maps(inputs), shared, step, inputs[step_graph.PLACES]
+            given = self._eraser, erased.maps(inputs), shared, private, step, inputs[step_graph.PLACES]
             eraser.apply(self._declared.model, *given, result)
         for of_adversary in of_adversaries.values():
             result.shared.update(of_adversary.shared)

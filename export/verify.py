@@ -171,8 +171,7 @@ def _logits(
         user = recommender.user(serving, tensors, torch.from_numpy(history))
         if erases:
             plan, maps = erases
-            moved = eraser.erased(eraser.Maps.of(maps), user[plan.protects][None])[0]
-            user[plan.protects] = moved + torch.from_numpy(maps.noise(plan, bytes(16)))
+            user = eraser.shown(plan, eraser.Maps.of(maps), torch.from_numpy(maps.noise(plan, bytes(16))), user)
         logits: NDArray[np.float32] = recommender.score(serving, user).numpy()
     return logits
 

@@ -141,7 +141,20 @@ class Recommender(Protocol):
         """
 
 
-class Encoder(Protocol):
+class Embedder(Protocol):
+    """A recommender that says in training what a device would show: an eraser needs it of states that are computed."""
+
+    def embed(self, shared: Tensors, private: Tensors, step: Step) -> Tensors:
+        """Computes the states that `user` does not just pass on, from all interactions, by its names, (B, ...).
+
+        Args:
+            shared: as for `gradients`.
+            private: the same.
+            step: rows, samples and parameters.
+        """
+
+
+class Encoder(Embedder, Protocol):
     """A recommender that computes its embedding from interactions, by shared tensors.
 
     Erasure, noise and matchings change these tensors where there is no private tensor to change.
@@ -152,14 +165,6 @@ class Encoder(Protocol):
 
     ENCODER_WEIGHTS: tuple[str, ...]
     ENCODER_BIASES: tuple[str, ...]
-
-    def embed(self, shared: Tensors, step: Step) -> Tensors:
-        """Computes the clients' embedding as `user` does, from all interactions, under its name, (B, width).
-
-        Args:
-            shared: as for `gradients`.
-            step: rows, samples and parameters.
-        """
 
     def pull(self, shared: Tensors, step: Step, match: Match) -> Tensors:
         """Returns the gradients of what `match` asks of the embedding, by shared tensors, as in `Gradients`.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from client_sdk import erasing
 from client_sdk.kernel import grouped, specs
-from client_sdk.kernel.contract import Encoder, Gradients, Recommender, Step, Tensors
+from client_sdk.kernel.contract import Embedder, Gradients, Recommender, Step, Tensors
 from client_sdk.plan import EraserPlan
 from fedau2.v1.task_pb2 import Eraser
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, TensorSpec
@@ -25,7 +25,7 @@ _LEAST = 1e-18
 
 def tensors(eraser: Eraser, states: Mapping[str, int]) -> list[TensorSpec]:
     """The tensors of an eraser, all 0 before the first round; `states` are the widths, see `contract.states`."""
-    shapes = erasers.shapes(eraser, states[eraser.protects])
+    shapes = erasers.shapes(eraser, sum(states[name] for name in eraser.protects))
     return [specs.dense(name, shape, specs.ZEROS, TENSOR_SCOPE_STATISTIC) for name, shape in shapes.items()]
 
 
@@ -51,6 +51,22 @@ class Maps:
 def erased(maps: Maps, states: Tensor) -> Tensor:
     """Moves states by the maps, (B, width); no noise is added."""
     return _walk(maps, states)[0]
+
+
+def shown(plan: EraserPlan, maps: Maps, noise: Tensor, states: Tensors) -> Tensors:
+    """Returns what a device shows of its user's states: those of the eraser are moved, with the floor of noise.
+
+    Args:
+        plan: the eraser.
+        maps: the published ones.
+        noise: the user's floor, (width,).
+        states: of the recommender's `user`, without an axis of clients.
+    """
+    parts = [states[name] for name in plan.protects]
+    moved = erased(maps, torch.cat([part.flatten() for part in parts])[None])[0] + noise
+    pieces = torch.split(moved, [part.numel() for part in parts])
+    pairs = zip(plan.protects, parts, pieces, strict=True)
+    return {**states, **{name: piece.reshape(part.shape) for name, part, piece in pairs}}
 
 
 def _walk(maps: Maps, states: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
@@ -93,6 +109,7 @@ def apply(
     plan: EraserPlan,
     maps: Maps,
     shared: Tensors,
+    private: Tensors,
     step: Step,
     places: Tensor,
     gradients: Gradients,
@@ -100,13 +117,17 @@ def apply(
     """Adds what clients contribute to the sums of an eraser to a step's shared gradients.
 
     Args:
-        recommender: an `Encoder`.
+        recommender: an `Embedder`, if a state is not a private tensor.
         plan: the eraser.
         maps: the published ones.
         shared: the recommender's tensors, as for its `gradients`.
+        private: the clients' private tensors, (B, ...).
         step: rows, samples and parameters.
         places: as for `sums`.
         gradients: of the step, which are changed.
     """
-    states = cast(Encoder, recommender).embed(shared, step)[plan.protects]
-    gradients.shared.update(sums(maps, states, places, step.rows.groups))
+    states = private
+    if set(plan.protects) - private.keys():
+        states = {**private, **cast(Embedder, recommender).embed(shared, private, step)}
+    beside = torch.cat([states[name].flatten(1) for name in plan.protects], 1)
+    gradients.shared.update(sums(maps, beside, places, step.rows.groups))

@@ -72,11 +72,22 @@ def score(serving: Tensors, user: Tensors) -> Tensor:
     return user[NODE] @ serving["item_vector"] + serving["item_bias"]
 
 
+def embed(shared: Tensors, private: Tensors, step: Step) -> Tensors:
+    """The node of each client, (B, latent), with all edges. See `contract.Embedder`."""
+    return {NODE: private["user_vector"] + _message(shared, whole.history(step))}
+
+
+def _message(shared: Tensors, inputs: Tensor) -> Tensor:
+    """What the neighbours add to each node, (B, latent)."""
+    sums = whole.gather(shared["item_message"], inputs)
+    return sums.add_(shared["message.bias"][:, None]).tanh_().flatten(0, 1)
+
+
 def gradients(shared: Tensors, private: Tensors, step: Step, unlearn: Unlearn) -> Gradients:
     """Gradients of the log-likelihood. See `contract.Recommender.gradients`."""
     groups, vector = step.rows.groups, private["user_vector"]
     inputs = whole.inputs(step, step.batch.weights)
-    message = whole.gather(shared["item_message"], inputs).add_(shared["message.bias"][:, None]).tanh_().flatten(0, 1)
+    message = _message(shared, inputs)
     node = vector + message
     loss, grad = whole.multinomial(grouped.linear(node, shared["item_vector"], shared["item_bias"]), step)
     out = Gradients(loss)

@@ -105,7 +105,7 @@ def score(serving: Tensors, user: Tensors) -> Tensor:
 
 def pull(shared: Tensors, step: Step, match: Match) -> Tensors:
     """Gradients of what matchings ask of mu, by the encoder's tensors. See `contract.Encoder`."""
-    groups, inputs = step.rows.groups, _history(step)
+    groups, inputs = step.rows.groups, whole.history(step)
     encoded = _encode(shared, inputs)
     weight, bias = _mean(shared)
     grad = match({LATENT: grouped.linear(encoded, weight, bias)})[LATENT]
@@ -119,17 +119,9 @@ def pull(shared: Tensors, step: Step, match: Match) -> Tensors:
     }
 
 
-def embed(shared: Tensors, step: Step) -> Tensors:
-    """The latent's mean of each client, (B, latent). See `contract.Encoder`."""
-    return {LATENT: grouped.linear(_encode(shared, _history(step)), *_mean(shared))}
-
-
-def _history(step: Step) -> Tensor:
-    """The interactions of each client with length 1, as `whole.inputs` gives them."""
-    batch = step.batch
-    seen = (batch.labels > 0).float()
-    length = seen.new_zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
-    return whole.inputs(step, seen / length.index_select(0, batch.client))
+def embed(shared: Tensors, private: Tensors, step: Step) -> Tensors:
+    """The latent's mean of each client, (B, latent). See `contract.Embedder`."""
+    return {LATENT: grouped.linear(_encode(shared, whole.history(step)), *_mean(shared))}
 
 
 def _mean(shared: Tensors) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import Columns, PrivateState, Report
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_SHARED
-from fedau2.wire import manifest
+from fedau2.wire import erasers, manifest
 from fedau2.wire.blobs import Tensors as Arrays
 from fedau2.wire.contributions import Update
 from fedau2.wire.secure.rounding import Numbers
@@ -169,6 +169,7 @@ class CohortTraining:
         self._private = PrivateTensors(*(_tensors(part, device) for part in state))
         self._members = None if cohort.members is None else torch.from_numpy(cohort.members)
         self._protected = frozenset(name for plan in task.plan.adversaries for name in plan.protects)
+        self._statistics = frozenset(erasers.tensors(task.manifest.plan))
         self._sums: Tensors = {}
         self._factors: dict[str, Factors] = {}
         self._of_adversaries: list[dict[str, AdversaryGradients]] = []
@@ -201,7 +202,7 @@ class CohortTraining:
             step, private = Step(self._rows, self._batches[taken], *given, self._factored), self._private.values
             gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
             self._match(gradients, step)
-            self._erase(gradients, step)
+            self._erase(gradients, step, taken)
             self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
@@ -215,19 +216,21 @@ class CohortTraining:
         """Adds what the matchings ask of the protected states, and their statistics."""
         if not self._task.matchers:
             return
-        private = self._private.values
-        if self._members is not None:
-            private = {name: value[self._members] for name, value in private.items()}
-        matchers, labels = self._task.matchers, self._labels
+        matchers, labels, private = self._task.matchers, self._labels, self._of_members()
         rows = {each.plan.name: matching.rows(each.plan, labels[each.plan.name]) for each in matchers}
         matching.apply(self._task.recommender, matchers, self._shared, private, step, rows, gradients)
 
-    def _erase(self, gradients: Gradients, step: Step) -> None:
-        """Adds what the clients contribute to the sums of the eraser."""
+    def _erase(self, gradients: Gradients, step: Step, taken: int) -> None:
+        """Adds what the clients contribute to the sums of the eraser, which are of the states before the first step."""
         plan, maps, places = self._task.plan.eraser, self._task.maps, self._cohort.places
-        if plan and maps and places is not None:
-            given = self._task.recommender, plan, maps, self._shared, step
+        if plan and maps and places is not None and taken == 0:
+            given = self._task.recommender, plan, maps, self._shared, self._of_members(), step
             eraser.apply(*given, torch.from_numpy(places).to(self._task.device), gradients)
+
+    def _of_members(self) -> Tensors:
+        """The clients' private tensors, (B, ...)."""
+        private = self._private.values
+        return private if self._members is None else {name: value[self._members] for name, value in private.items()}
 
     def _adversary_gradients(self, states: Tensors, step: int) -> dict[str, AdversaryGradients]:
         return {
@@ -257,6 +260,9 @@ class CohortTraining:
             return
         # Start minus end is summed up separately: subtracting the two would lose its small digits.
         for name, gradient in gradients.items():
+            if name in self._statistics:  # of one step alone
+                self._sums[name] = gradient
+                continue
             scaled = gradient.mul_(self._local.shared_learning_rate)
             if len(self._of_adversaries) + 1 < self.steps:
                 tensors = self._adversary if name in self._adversary else self._shared

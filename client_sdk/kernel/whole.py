@@ -15,6 +15,14 @@ def inputs(step: Step, weights: Tensor) -> Tensor:
     return flat.view(rows.groups, -1, rows.slots)
 
 
+def history(step: Step) -> Tensor:
+    """All interactions of each client with length 1, as `inputs` gives them; see `of_history`."""
+    batch = step.batch
+    seen = (batch.labels > 0).float()
+    length = seen.new_zeros(batch.clients).index_add_(0, batch.client, seen).clamp(min=1).sqrt()
+    return inputs(step, seen / length.index_select(0, batch.client))
+
+
 def gather(table: Tensor, inputs: Tensor) -> Tensor:
     """Sums the rows of a table by the inputs, (G, clients of a group, width)."""
     groups, _, slots = inputs.shape

@@ -22,7 +22,7 @@ from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, Tr
 from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
-from fedau2.wire import encodings, manifest
+from fedau2.wire import encodings, erasers, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.errors import BlobError
@@ -142,6 +142,7 @@ class OnnxTraining:
         self._numbers = {**task.numbers, step_graph.ROUND: np.array(round_number, np.int64)}
         self._rows = _places(rows, task.manifest.items)[0]
         self._shared = {n: v[self._rows] if n in task.tables else v for n, v in task.tensors.items()}
+        self._statistics = frozenset(erasers.tensors(task.manifest.plan))
         self._sums: Tensors = {}
         self._taken: list[Mapping[str, NDArray[Any]]] = []
 
@@ -203,7 +204,8 @@ class OnnxTraining:
             row = NOBODY if labels is None else given.get(each.name, each.classes)
             known[step_graph.row_of(each.name)] = np.array([row], np.int64)
         if self._drawn.places is not None:
-            known[step_graph.PLACES] = self._drawn.places if labels is not None else 0 * self._drawn.places
+            counts = labels is not None and step == 0  # the sums are of the states before the first step
+            known[step_graph.PLACES] = self._drawn.places if counts else 0 * self._drawn.places
         return known | {step_graph.noise_of(name): drawn[step][None] for name, drawn in self._drawn.noise.items()}
 
     def _advance(self, gradients: Tensors) -> None:
@@ -212,6 +214,9 @@ class OnnxTraining:
             return
         # Start minus end is summed up separately: subtracting the two would lose its small digits.
         for name, gradient in gradients.items():
+            if name in self._statistics:  # of the first step alone
+                self._sums.setdefault(name, gradient)
+                continue
             scaled = gradient * np.float32(self._plan.local.shared_learning_rate)
             self._shared[name] = self._shared[name] - scaled
             self._sums[name] = self._sums[name] + scaled if name in self._sums else scaled

@@ -7,7 +7,10 @@ from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import policy
 
 FEATURES: frozenset[str] = frozenset(
-    {weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE, erasers.FEATURE}
+    {
+        *(weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE),
+        *(erasers.FEATURE, erasers.PRIVATE_FEATURE),
+    }
 )
 """Names of the features that this SDK has; a task that requires another is refused.
 

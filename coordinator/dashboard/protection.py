@@ -74,7 +74,8 @@ def _matching(matching: Matching) -> str:
 
 
 def _erased(eraser: Eraser) -> str:
-    return f"erased from {eraser.protects} by maps that devices apply, with a floor of noise of {eraser.floor:g}"
+    protects = ", ".join(eraser.protects)
+    return f"erased from {protects} by maps that devices apply, with a floor of noise of {eraser.floor:g}"
 
 
 def _word(kind: Any, value: int, prefix: str) -> str:  # noqa: ANN401 - a class of an enum, of generated code

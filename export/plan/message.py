@@ -142,8 +142,7 @@ def _eraser(plan: Plan, erased: Sequence[ErasedEntry]) -> task_pb2.Eraser:
             raise PlanError(f"the erased attribute {entry.attribute} is not resolved: it needs data")
         name = entry.name or erased_name(entry.attribute)
         parts.append(task_pb2.Erased(name=name, attribute=entry.attribute, classes=entry.classes))
-    state = resolution.states(plan.model).names[0]
-    return task_pb2.Eraser(erased=parts, protects=state, **plan.eraser.model_dump())
+    return task_pb2.Eraser(erased=parts, protects=resolution.states(plan.model).names, **plan.eraser.model_dump())
 
 
 def _numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:

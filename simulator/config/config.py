@@ -53,19 +53,22 @@ class Config(Section):
         if self.plan.erased != () and (after.noise or after.floor or after.erasure != "none"):
             raise ValueError("plan.erased and after_training both change the state of users: choose one")
         if self.plan.erased != () and self.evaluation.personal_steps:
-            raise ValueError("plan.erased needs a state that devices compute anew, and personal steps train another")
+            raise ValueError(
+                "evaluation.personal_steps rank with the state that they make, and plan.erased with what devices show: "
+                "choose one"
+            )
         matched = self.plan.matchings != () or self.plan.erased != ()
         if matched and self.engine.sums == "plain" and not self.engine.plain_statistics:
             raise ValueError(
                 "matchings and erased attributes sum statistics by class, which only sums other than plain hide: set "
                 "engine.sums to grid or secure, or engine.plain_statistics to simulate them in plain sums"
             )
-        if self.engine.plain_statistics and (
-            not matched or self.engine.sums != "plain" or self.engine.name != "batched"
-        ):
+        if self.engine.plain_statistics and not matched:
+            raise ValueError("engine.plain_statistics is for matchings or erased attributes: leave it out")
+        if self.engine.plain_statistics and self.engine.sums == "plain" and self.engine.name != "batched":
             raise ValueError(
-                "engine.plain_statistics is for matchings or erased attributes in plain sums of the batched engine: "
-                "leave it out"
+                "engine.plain_statistics is for the batched engine, since devices of a fleet refuse to send statistics "
+                "by class in plain sums: set engine.sums to secure"
             )
         if self.engine.sums != "plain" and self.plan.server.clip_norm:
             raise ValueError(

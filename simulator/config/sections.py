@@ -133,8 +133,8 @@ class EngineSettings(Section):
         default="plain",
     )
     plain_statistics: _Flag = setting(
-        "Allow matchings and erased attributes in plain sums, in which a real coordinator would read each client's "
-        "class.",
+        "Allow matchings and erased attributes in plain sums of the batched engine, in which a real coordinator would "
+        "read each client's class; no effect with other sums.",
         default=False,
     )
     row_threshold: _Seed = setting(

@@ -1,9 +1,11 @@
 """Changes the chosen state as a configuration says: erases attributes from it, and adds noise to it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client_sdk import erasing
 from client_sdk.kernel import contract
@@ -15,7 +17,7 @@ from simulator.datasets import Attribute
 from simulator.evaluation.held_out import Evaluation
 from simulator.evaluation.scoring import Scorer
 from simulator.experiment.resume import Best
-from simulator.population.columns import Column
+from simulator.population.columns import Column, block
 from simulator.population.population import ClientKeys
 from simulator.unlearning import baselines, erasure, floor, moments, on_devices, post_training, renewal
 from simulator.unlearning.orders import Orders
@@ -60,16 +62,45 @@ def renewal_of(config: Config, known: Mapping[str, Attribute]) -> Renewal | None
 
 def mapped(state: Measured, evaluation: Evaluation, maps: Maps) -> Measured:
     """Applies maps to private tensors, or to the embedding where nothing is private."""
-    metrics = {"erasure_strength": maps[0].strength, "erasure_steps": len(maps) - 1} if maps else {}
     if state.private:
-        return replace(state, private=renewal.moved(maps, state.private), metrics=metrics)
+        return replace(state, private=renewal.moved(maps, state.private), metrics=_metrics(maps))
     ((name, latent),) = state.scorer(evaluation).embedding().items()
-    return replace(state, addends={name: renewal.applied(maps, latent) - latent}, metrics=metrics)
+    return replace(state, addends={name: renewal.applied(maps, latent) - latent}, metrics=_metrics(maps))
 
 
-def by_devices(state: Measured, evaluation: Evaluation) -> Measured:
-    """Applies the maps that a checkpoint publishes of a plan's eraser, as devices do; without their floor of noise."""
-    return mapped(state, evaluation, on_devices.maps(evaluation.task, state.checkpoint))
+def _metrics(maps: Maps) -> dict[str, float]:
+    return {"erasure_strength": maps[0].strength, "erasure_steps": len(maps) - 1} if maps else {}
+
+
+def by_devices(state: Measured, evaluation: Evaluation, seed: int) -> Measured:
+    """Returns what devices show: states moved by the maps of the checkpoint, with each device's floor of noise.
+
+    Args:
+        state: as training left it, of a task whose plan has an eraser.
+        evaluation: of the run.
+        seed: of the run, from which devices have their keys.
+    """
+    known = erasing.of(evaluation.task, state.checkpoint)
+    assert known is not None  # the plan has an eraser
+    (plan, published), maps = known, on_devices.maps(evaluation.task, state.checkpoint)
+    before = states_of(state, evaluation)
+    noise = np.stack([published.noise(plan, key) for key in ClientKeys(seed, len(evaluation.split.train))])
+    moved = renewal.applied(maps, np.concatenate(list(before.values()), axis=1)) + noise
+    parts = np.split(moved, np.cumsum([part.shape[1] for part in before.values()])[:-1], axis=1)
+    shown = dict(zip(before, parts, strict=True))
+    private = {name: shown[name].reshape(column.shape) for name, column in state.private.items()}
+    # What is computed of moved private tensors has moved with them.
+    anew = states_of(Measured(state.checkpoint, private), evaluation) if private else before
+    addends = {name: shown[name] - anew[name] for name in plan.protects if name not in private}
+    return Measured(state.checkpoint, private, _metrics(maps), addends)
+
+
+def states_of(state: Measured, evaluation: Evaluation) -> dict[str, NDArray[np.float32]]:
+    """Returns the states that a plan's eraser erases from, in the order in which they lie, each (users, numbers)."""
+    scorer = state.scorer(evaluation)
+    private = {name: block(column, 0, math.prod(column.shape[1:])) for name, column in state.private.items()}
+    protects = evaluation.task.plan.eraser.protects
+    return {name: private[name] if name in private else scorer.states(name) for name in protects}
 
 
 def fitted(maker: Renewal, state: Measured, evaluation: Evaluation, rounds: int) -> Maps:
@@ -94,14 +125,14 @@ def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluati
         evaluation: of the run.
         best: the chosen state.
     """
+    if config.plan.erased != ():
+        return by_devices(Measured(best.checkpoint, best.private), evaluation, config.engine.seed)
     return floored(moved(config, known, evaluation, best), evaluation, config)
 
 
 def moved(config: Config, known: Mapping[str, Attribute], evaluation: Evaluation, best: Best) -> Measured:
     """Erases attributes from the state, or adds the noise of a baseline to it; the arguments are those of `changed`."""
     after, plan, seed = config.after_training, config.plan, config.engine.seed
-    if plan.erased != ():
-        return by_devices(Measured(best.checkpoint, best.private), evaluation)
     if maker := renewal_of(config, known):
         state = Measured(best.checkpoint, best.private)
         return mapped(state, evaluation, fitted(maker, state, evaluation, best.round))
@@ -134,13 +165,9 @@ def _erased(known: Mapping[str, Attribute], evaluation: Evaluation, best: Best, 
 def floored(state: Measured, evaluation: Evaluation, config: Config) -> Measured:
     """Adds the floor of noise: to private tensors, or to the embedding where nothing is private."""
     strength = config.after_training.floor
-    keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
-    if known := erasing.of(evaluation.task, state.checkpoint):
-        plan, maps = known
-        noise = np.stack([maps.noise(plan, key) for key in keys])
-        return replace(state, addends={name: column[:] + noise for name, column in state.addends.items()})
     if not strength:
         return state
+    keys = ClientKeys(config.engine.seed, len(evaluation.split.train))
     if not state.private:
         drawn = floor.noise(state.scorer(evaluation).embedding(), strength, keys)
         for name, moved_by in state.addends.items():

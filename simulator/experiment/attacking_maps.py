@@ -78,6 +78,8 @@ def _by_gaps(trained: Trained, attribute: Attribute) -> NDArray[np.float64]:
 
 def _flat(trained: Trained, state: Measured) -> NDArray[np.float32]:
     """Returns what maps are fitted on: all private state side by side, or else the embedding."""
+    if trained.config.plan.erased != ():
+        return np.concatenate(list(after_training.states_of(state, trained.evaluation).values()), axis=1)
     if state.private:
         return erasure.joined(state.private)
     (latent,) = state.scorer(trained.evaluation).embedding().values()

@@ -1,14 +1,19 @@
 """Checks a configuration against its data and its disk, before anything is written or trained."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from client_sdk.kernel import contract
 from client_sdk.kernel.models import RECOMMENDERS
+from export.plan.eraser import ErasedEntry
 from export.plan.recommenders import Model
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
+from fedau2.wire import manifest, matchings
 from simulator import gpu
 from simulator.config.config import Config
-from simulator.datasets import Dataset
+from simulator.datasets import Attribute, Dataset
 from simulator.errors import ConfigError
 from simulator.experiment import assembly, buffered, own_names, resume
 from simulator.population import columns
@@ -38,6 +43,8 @@ def check(config: Config, dataset: Dataset) -> None:
     task, after = _task(config.plan.model, dataset), config.after_training
     if after.erasure != "none":
         erasure.expect_erasable(task, moments.joint(known.values()), after.erasure)
+    if config.plan.erased != ():
+        _expect_enough(config.plan.erased, task, known)
     if after.erase_every and config.engine.name != "batched" and manifest.private(task):
         raise ConfigError(
             "after_training.erase_every moves private state while training goes on, and only the batched engine does "
@@ -52,6 +59,15 @@ def check(config: Config, dataset: Dataset) -> None:
             raise ConfigError(
                 f"evaluation.personal_steps: {task.model} has no private tensors for them to train: leave it at 0"
             )
+
+
+def _expect_enough(erased: Sequence[ErasedEntry] | None, task: TaskManifest, known: Mapping[str, Attribute]) -> None:
+    """Checks that more users tell all erased attributes than a plan's eraser has numbers to erase from."""
+    names = known if erased is None else [entry.attribute for entry in erased]
+    told = np.all([known[name].labels >= 0 for name in names], axis=0)
+    width = sum(contract.states(RECOMMENDERS[task.model].model, task.tensors).values())
+    if width <= matchings.MAX_WIDTH:  # wider ones are refused with the plan
+        moments.expect_enough(int(told.sum()), width)
 
 
 def expect_room(model: Model, dataset: Dataset, folder: Path) -> None:

@@ -20,7 +20,7 @@ def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
     directions = sum(classes - 1 for _, classes in plan.erased)
     strength = float(np.trace(removed)) / directions
     mean = published.offset.astype(np.float64) @ np.linalg.pinv(removed)
-    linear = Eraser(mean, removed / (strength or 1.0), strength or 1.0)
+    linear = Eraser(mean, removed / strength if strength else removed, strength)
     parts = zip(published.frequencies, published.witness, published.shift, strict=True)
     centre, scale = np.zeros(len(removed)), published.scale.astype(np.float64)
     steps = [

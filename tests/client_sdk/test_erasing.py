@@ -8,7 +8,7 @@ from client_sdk import erasing
 from client_sdk.plan import EraserPlan
 from fedau2.wire import erasers
 
-PLAN = EraserPlan((("gender", 2), ("age", 3)), "latent", steps=2, frequencies=4, floor=0.5, seed=1)
+PLAN = EraserPlan((("gender", 2), ("age", 3)), ("latent",), steps=2, frequencies=4, floor=0.5, seed=1)
 WIDTH = 3
 KEYS = st.binary(min_size=16, max_size=16)
 

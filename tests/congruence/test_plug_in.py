@@ -78,7 +78,7 @@ def test_it_is_trained_in_processes_of_their_own(tmp_path):
 
 def test_presets_fall_back_for_a_model_that_has_none():
     assert presets.preset("paper", "biased") == {}
-    assert presets.preset("recommended", "biased")["after_training.erasure"] == "transport"
+    assert presets.preset("recommended", "biased")["plan.erased"] == "all"
     assert presets.preset("noise", "biased")["after_training.noise"] == 1.0
     with pytest.raises(ConfigError, match="'apm' has no settings for model 'biased', since its strength is measured"):
         presets.preset("apm", "biased")

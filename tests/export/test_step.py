@@ -55,9 +55,12 @@ def test_a_step_with_matchings_agrees(model):
     assert_agree(bundle)
 
 
-def test_a_step_with_an_eraser_agrees():
-    plan = plans.make("fedvae", erased=[plans.GENDER, plans.AGE], eraser__frequencies=16, eraser__steps=3)
-    assert_agree(build("fedvae", [f"item-{row}" for row in range(60)], plan, 0, WIDTHS["fedvae"]))
+@pytest.mark.parametrize(
+    "model", ["fedvae", "fedncf", *(pytest.param(m, marks=pytest.mark.slow) for m in ("fcf", "pfedrec", "fedgnn"))]
+)
+def test_a_step_with_an_eraser_agrees(model):
+    plan = plans.make(model, erased=[plans.GENDER, plans.AGE], eraser__frequencies=16, eraser__steps=3)
+    assert_agree(build(model, [f"item-{row}" for row in range(60)], plan, 0, WIDTHS[model]))
 
 
 @pytest.mark.slow

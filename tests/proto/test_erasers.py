@@ -4,13 +4,19 @@ import pytest
 
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.task_pb2 import Adversary, Erased, Eraser, LocalUpdate, Plan, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_KIND_TABLE, TENSOR_SCOPE_STATISTIC, TensorSpec
+from fedau2.v1.tensors_pb2 import (
+    TENSOR_KIND_DENSE,
+    TENSOR_KIND_TABLE,
+    TENSOR_SCOPE_PRIVATE,
+    TENSOR_SCOPE_STATISTIC,
+    TensorSpec,
+)
 from fedau2.wire import erasers
 from fedau2.wire.errors import ManifestError
 
 GENDER = {"name": "gender", "attribute": "gender", "classes": ["M", "F"]}
 GOOD = {
-    "protects": "latent", "steps": 2, "frequencies": 4, "length": 0.03, "floor": 0.15, "rate": 0.1, "minimum": 10,
+    "protects": ["latent"], "steps": 2, "frequencies": 4, "length": 0.03, "floor": 0.15, "rate": 0.1, "minimum": 10,
 }  # fmt: skip
 WIDTH = 3
 
@@ -20,9 +26,11 @@ def plan(*erased, steps_taken=1, **changes):
     return Plan(local=LocalUpdate(steps=steps_taken), eraser=eraser)
 
 
-def task():
-    made = TaskManifest(plan=plan(), derived_states=["latent"])
-    for name, shape in erasers.shapes(made.plan.eraser, WIDTH).items():
+def task(*private, width=WIDTH, **changes):
+    """A task with private tensors, each of two numbers, beside or in place of a latent."""
+    made = TaskManifest(plan=plan(**changes), derived_states=[] if private else ["latent"])
+    made.tensors.extend(TensorSpec(name=name, shape=[2], scope=TENSOR_SCOPE_PRIVATE) for name in private)
+    for name, shape in erasers.shapes(made.plan.eraser, width).items():
         made.tensors.append(TensorSpec(name=name, shape=shape, scope=TENSOR_SCOPE_STATISTIC, kind=TENSOR_KIND_DENSE))
     return made
 
@@ -35,9 +43,9 @@ def test_a_good_eraser_passes():
 @pytest.mark.parametrize(
     "change",
     [
-        {"protects": "other"}, {"steps": 0}, {"steps": 65}, {"frequencies": 0}, {"frequencies": 4097}, {"length": 0},
-        {"length": float("nan")}, {"floor": -1}, {"floor": float("inf")}, {"rate": 0}, {"rate": 1.5}, {"minimum": 0},
-        {"steps_taken": 2},
+        {"protects": ["other"]}, {"protects": []}, {"protects": ["latent", "latent"]}, {"steps": 0}, {"steps": 65},
+        {"frequencies": 0}, {"frequencies": 4097}, {"length": 0}, {"length": float("nan")}, {"floor": -1},
+        {"floor": float("inf")}, {"rate": 0}, {"rate": 1.5}, {"minimum": 0},
     ],
 )  # fmt: skip
 def test_a_bad_one_is_refused(change):
@@ -62,11 +70,44 @@ def test_an_eraser_erases_something_and_names_are_unique():
         erasers.check(twice, {"latent"})
 
 
-def test_private_state_is_refused():
-    private = task()
-    private.derived_states[:] = []
-    with pytest.raises(ManifestError, match="private tensor"):
-        erasers.check_tensors(private)
+def private_task(**changes):
+    return task("first", "second", **{"protects": ["first", "second"], **changes})
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_private_tensors_side_by_side_pass_and_computed_states_beside_them(steps):
+    erasers.check_tensors(private_task(width=4, steps_taken=steps))
+    erasers.check_tensors(task("first", protects=["latent", "first"], width=5))
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (private_task(width=3), "3 numbers"),
+        (task("first", protects=["latent", "first"], width=2), "2 numbers"),
+        (private_task(protects=["first"], width=2), "second would be shown as it is"),
+        (task(steps_taken=2), "local.steps 1"),
+    ],
+)
+def test_states_of_another_width_and_private_tensors_that_are_left_out_are_refused(made, why):
+    with pytest.raises(ManifestError, match=why):
+        erasers.check_tensors(made)
+
+
+def test_a_private_tensor_over_items_is_refused():
+    made = private_task(width=4)
+    made.tensors[0].item_axis = 1
+    with pytest.raises(ManifestError, match="first depends on the catalogue"):
+        erasers.check_tensors(made)
+
+
+def test_a_device_that_moves_no_private_tensor_is_kept_away():
+    made = private_task(width=4)
+    made.required_features.append("eraser")
+    with pytest.raises(ManifestError, match="does not require 'private-eraser'"):
+        erasers.check_required(made)
+    made.required_features.append("private-eraser")
+    erasers.check_required(made)
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -488,11 +488,12 @@ Global___Erased: _TypeAlias = Erased  # noqa: Y015
 
 @_typing.final
 class Eraser(_message.Message):
-    """Erases attributes from a derived state by maps that devices apply to it. Devices contribute sums of their states to
-    four tensors: "eraser.scale", "eraser.linear", "eraser.classes" and "eraser.steps". The server keeps moving averages
-    of the sums to itself, and fits maps to them after each round. The next checkpoint has the maps in the places of
-    "eraser.linear" and "eraser.steps". With an eraser the manifest requires the feature "eraser". Set by the bundle's
-    builder.
+    """Erases attributes from what a device shows of a user: from states that lie side by side, by maps that devices apply
+    to them. Training goes on from the states as they were. Devices contribute sums of their states to four tensors:
+    "eraser.scale", "eraser.linear", "eraser.classes" and "eraser.steps". The server keeps moving averages of the sums to
+    itself, and fits maps to them after each round. The next checkpoint has the maps in the places of "eraser.linear" and
+    "eraser.steps". With an eraser the manifest requires the feature "eraser", and also
+    "private-eraser" if a state is a private tensor. Set by the bundle's builder.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -506,8 +507,6 @@ class Eraser(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     MINIMUM_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
-    protects: _builtins.str
-    """Name of the derived state that attributes are erased from."""
     steps: _builtins.int
     """Most kernel steps after the linear map, from 1 to 64."""
     frequencies: _builtins.int
@@ -526,11 +525,17 @@ class Eraser(_message.Message):
     def erased(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erased]:
         """At least one. A device contributes only if it knows its class of each of them."""
 
+    @_builtins.property
+    def protects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the derived states and private tensors that attributes are erased from, in the order in which they lie
+        side by side; at least one. No size may depend on the catalogue.
+        """
+
     def __init__(
         self,
         *,
         erased: _abc.Iterable[Global___Erased] | None = ...,
-        protects: _builtins.str = ...,
+        protects: _abc.Iterable[_builtins.str] | None = ...,
         steps: _builtins.int = ...,
         frequencies: _builtins.int = ...,
         length: _builtins.float = ...,

@@ -4,12 +4,15 @@ import math
 from collections.abc import Collection
 
 from fedau2.v1.task_pb2 import Eraser, Plan, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_SCOPE_STATISTIC
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_DENSE, TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire import matchings
 from fedau2.wire.checks import positive, require
 
 FEATURE = "eraser"
 """The feature that a task with an eraser requires: a device that does not know it would show what is to be erased."""
+
+PRIVATE_FEATURE = "private-eraser"
+"""The feature that it requires as well if a state is a private tensor: some devices know derived states alone."""
 
 FOLDS = 5
 """Parts of the users that are compared with each other. Each device draws its own part once."""
@@ -70,7 +73,11 @@ def check(plan: Plan, states: Collection[str]) -> None:
         require(len(part.classes) >= 2, f"{where}: fewer than two classes")
         require(len(set(part.classes)) == len(part.classes), f"{where}: a class is listed twice")
     known = ", ".join(sorted(states))
-    require(eraser.protects in states, f"eraser: protects {eraser.protects!r}; the recommender has {known}")
+    protects = list(eraser.protects)
+    require(bool(protects), f"eraser: protects is empty; the recommender has {known}")
+    require(len(set(protects)) == len(protects), "eraser: protects names a state twice")
+    unknown = [name for name in protects if name not in states]
+    require(not unknown, f"eraser: protects unknown states {unknown}; the recommender has {known}")
     require(1 <= eraser.steps <= MAX_STEPS, f"eraser: steps must lie between 1 and {MAX_STEPS}")
     most = matchings.MAX_FREQUENCIES
     require(1 <= eraser.frequencies <= most, f"eraser: frequencies must lie between 1 and {most}")
@@ -78,25 +85,21 @@ def check(plan: Plan, states: Collection[str]) -> None:
     require(math.isfinite(eraser.floor) and eraser.floor >= 0, "eraser: floor must not be negative")
     require(positive(eraser.rate) and eraser.rate <= 1, "eraser: rate must lie above 0 and at most at 1")
     require(eraser.minimum >= 1, "eraser: minimum must be at least 1")
-    require(plan.local.steps == 1, "an eraser needs local.steps 1: its sums are of the state before the step")
 
 
 def check_tensors(manifest: TaskManifest) -> None:
     """Checks that a manifest has the tensors of its eraser. Call it after `check`.
 
     Raises:
-        ManifestError: one is missing or has another shape, or the eraser's state stays on devices.
+        ManifestError: one is missing or has another shape, or the size of a state depends on the catalogue.
     """
     if not manifest.plan.HasField("eraser"):
         return
     eraser, specs = manifest.plan.eraser, {spec.name: spec for spec in manifest.tensors}
-    require(
-        eraser.protects in manifest.derived_states,
-        f"eraser: {eraser.protects} is a private tensor, and maps are applied only to states that devices compute anew",
-    )
     require(LINEAR in specs and bool(specs[LINEAR].shape), f"the manifest lacks the tensor {LINEAR} of the eraser")
     width = specs[LINEAR].shape[0] - 1
     require(1 <= width <= matchings.MAX_WIDTH, f"{LINEAR}: states have 1 to {matchings.MAX_WIDTH:,} numbers")
+    _check_private(manifest, width)
     for name, shape in shapes(eraser, width).items():
         require(name in specs, f"the manifest lacks the tensor {name} of the eraser")
         spec = specs[name]
@@ -107,16 +110,47 @@ def check_tensors(manifest: TaskManifest) -> None:
         )
 
 
+def _check_private(manifest: TaskManifest, width: int) -> None:
+    """Checks that all private tensors are erased from. Only the recommender knows the width of derived states."""
+    specs, protects = _private(manifest), set(manifest.plan.eraser.protects)
+    for spec in specs:
+        require(spec.name in protects, f"eraser: the private tensor {spec.name} would be shown as it is")
+        require(not spec.item_axis, f"eraser: the size of the private tensor {spec.name} depends on the catalogue")
+    known = sum(math.prod(spec.shape) for spec in specs)
+    derived = len(protects) > len(specs)
+    require(
+        manifest.plan.local.steps == 1 or not derived,
+        "an eraser of states that devices compute needs local.steps 1: each of several steps sees a part of the "
+        "interactions",
+    )
+    require(
+        known < width if derived else known == width,
+        f"{LINEAR}: states of {width:,} numbers, and the eraser's private tensors have {known:,}",
+    )
+
+
+def _private(manifest: TaskManifest) -> list[TensorSpec]:
+    return [spec for spec in manifest.tensors if spec.scope == TENSOR_SCOPE_PRIVATE]
+
+
+def features(manifest: TaskManifest) -> tuple[str, ...]:
+    """Returns the features that a task requires for its eraser; none if it has no eraser."""
+    if not manifest.plan.HasField("eraser"):
+        return ()
+    return (FEATURE, PRIVATE_FEATURE) if _private(manifest) else (FEATURE,)
+
+
 def check_required(manifest: TaskManifest) -> None:
     """Checks that a task with an eraser keeps devices away that do not know it.
 
     Raises:
         ManifestError: it does not.
     """
-    require(
-        not manifest.plan.HasField("eraser") or FEATURE in manifest.required_features,
-        f"the plan has an eraser, and the manifest does not require {FEATURE!r}",
-    )
+    for feature in features(manifest):
+        require(
+            feature in manifest.required_features,
+            f"the plan has an eraser, and the manifest does not require {feature!r}",
+        )
 
 
 def check_hidden(manifest: TaskManifest) -> None:

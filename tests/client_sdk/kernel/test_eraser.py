@@ -16,7 +16,7 @@ from fedau2.wire import erasers
 USERS, WIDTH = 300, 4
 MESSAGE = Eraser(
     erased=[Erased(name="gender", attribute="gender", classes=["M", "F"])],
-    protects=LATENT, steps=2, frequencies=8, length=0.05, rate=1.0, minimum=1, seed=3,
+    protects=[LATENT], steps=2, frequencies=8, length=0.05, rate=1.0, minimum=1, seed=3,
 )  # fmt: skip
 PLAN = EraserPlan.of(MESSAGE)
 
@@ -87,6 +87,6 @@ def test_the_embedding_is_the_one_that_is_served():
     ones = np.ones(3, np.float32)
     rows, (made,) = batch.layout([[Samples(history, ones, 0 * ones, np.zeros(3, np.float32))]], 12, summed=False)
     shared = {n: v.index_select(0, rows.table) if n == "item_encoder" else v[None] for n, v in values.items()}
-    embedded = fedvae.embed(shared, Step(rows, made, None, 0))[LATENT]
+    embedded = fedvae.embed(shared, {}, Step(rows, made, None, 0))[LATENT]
     served = fedvae.user(fedvae.prepare(values), {}, torch.from_numpy(history))[LATENT]
     torch.testing.assert_close(embedded[0], served)

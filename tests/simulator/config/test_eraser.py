@@ -51,8 +51,24 @@ def test_a_device_refuses_a_task_whose_sums_are_plain():
         parse(bundle.manifest.SerializeToString())
 
 
-@pytest.mark.parametrize("model", ["fedncf", "fedrap", "fcf", "pfedrec", "fedgnn"])
-def test_models_whose_state_stays_on_devices_are_refused(model):
-    plan = plans.make(model, erased=[plans.GENDER], local__steps=1)
-    with pytest.raises(PlanError, match="FedVAE's latent"):
-        build(model, [str(item) for item in range(60)], plan, 0, training=False, serving=False)
+@pytest.mark.parametrize(
+    ("model", "protects"),
+    [
+        ("fedncf", ["user_gmf", "user_mlp"]),
+        ("fcf", ["user_vector"]),
+        ("pfedrec", ["score_weight", "score_bias"]),
+        ("fedgnn", ["user_node", "user_vector"]),
+    ],
+)
+def test_all_that_a_device_shows_is_erased_from(model, protects):
+    plan = plans.make(model, erased=[plans.GENDER])
+    task = build(model, ["a", "b"], plan, 0, training=False, serving=False).manifest
+    assert list(task.plan.eraser.protects) == protects
+    assert list(task.required_features) == ["eraser", "private-eraser"]
+
+
+@pytest.mark.parametrize(("items", "why"), [(60, "1,980 numbers.* at most 1,024"), (3, "depends on the catalogue")])
+def test_a_state_over_the_catalogue_is_refused(items, why):
+    plan = plans.make("fedrap", erased=[plans.GENDER])
+    with pytest.raises(PlanError, match=why):
+        build("fedrap", [str(item) for item in range(items)], plan, 0, training=False, serving=False)

@@ -18,8 +18,8 @@ def test_matchings_are_refused_in_plain_sums_unless_a_simulation_is_meant():
     assert Config.of({"plan.matchings": "all", "engine.sums": "grid"}).plan.matching.minimum == 10
 
 
-@pytest.mark.parametrize("change", [{}, {"plan.matchings": "all", "engine.sums": "grid"}])
-def test_plain_statistics_are_refused_where_they_have_no_effect(change):
+@pytest.mark.parametrize("change", [{}, {"plan.matchings": "all", "engine.name": "fleet"}])
+def test_plain_statistics_are_refused_without_statistics_and_in_a_fleet(change):
     with pytest.raises(ConfigError, match="plain_statistics"):
         Config.of({"engine.plain_statistics": True, **change})
 

@@ -23,7 +23,8 @@ def test_a_preset_is_settings_under_a_name(tmp_path, capsys):
     metrics = json.loads((tmp_path / "a/metrics.json").read_text())
     configuration = dict(flat(metrics["configuration"]))
     assert configuration["plan.adversaries"] == []
-    assert configuration["after_training.erasure"] == "transport"
+    assert configuration["after_training.erasure"] == "none"
+    assert configuration["plan.erased"] == "all"
     assert configuration["plan.local.private_learning_rate"] == 0.03
     assert (configuration["engine.fraction"], configuration["engine.rounds"]) == (0.2, 2)
     assert 0 <= metrics["erasure_strength"] <= 1
@@ -45,8 +46,17 @@ def test_all_presets_but_the_original_work_against_the_attribute(model, name):
     document = dict(flat(config.document()))
     assert all(document[path] == (value if value != "none" else []) for path, value in flat(nest(preset)))
     after, engine = config.after_training, config.engine
-    works = config.plan.heads() or after.erasure != "none" or after.noise or engine.local_noise or engine.apm
+    erased = config.plan.erased != () or after.erasure != "none"
+    works = config.plan.heads() or erased or after.noise or engine.local_noise or engine.apm
     assert bool(works) == (name != "original")
+
+
+@pytest.mark.parametrize("model", [model for model in RECOMMENDERS if model != "fedrap"])
+def test_what_is_recommended_runs_on_devices_too(model):
+    preset = presets.preset("recommended", model)
+    Config.of({"plan.model.name": model}, preset, {"engine.name": "fleet", "engine.sums": "secure"})
+    with pytest.raises(ConfigError, match=r"set engine\.sums to secure"):
+        Config.of({"plan.model.name": model}, preset, {"engine.name": "fleet"})
 
 
 def test_there_is_no_other_preset():

@@ -30,7 +30,7 @@ def test_an_erasure_that_would_write_the_attribute_is_refused_before_training(tm
         (["--adversary.epsilon=-1"], "epsilon"),
         (["--local.steps", "100000"], "steps"),
         (["--erasure", "auto"], "160 dimensions"),
-        (["--preset", "recommended"], "128 dimensions"),
+        (["--preset", "recommended"], "160 dimensions"),
         (["--model", "fedvae", "--apm", "1"], "clip_norm"),
         (["--cohort", "61"], "engine.cohort is 61, and there are 60 users"),
         (["--engine", "fleet", "--executor", "ray"], "set engine.name to batched"),

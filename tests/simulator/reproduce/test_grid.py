@@ -136,7 +136,7 @@ def test_settings_and_data_are_never_mixed(tmp_path):
 def test_a_cell_that_cannot_be_run_is_named_before_anything_is_trained(tmp_path):
     choice = dataclasses.replace(CHOICE, models=["fedncf"], seeds=[0], methods=["original", "recommended"])
     cells = grid.build(EXPERIMENTS["table1"], choice)
-    with pytest.raises(ErasureError, match=r"recommended_seed-0: erasure from 128 dimensions .*--method"):
+    with pytest.raises(ErasureError, match=r"recommended_seed-0: erasure from 160 dimensions .*--method"):
         grid.check(cells, tmp_path, None)
     assert not any(tmp_path.iterdir())
 
