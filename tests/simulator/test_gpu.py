@@ -16,11 +16,15 @@ from simulator.engines.executors.threads import Threads
 from simulator.engines.kernels import PYTORCH, choose
 from simulator.errors import ConfigError, DeviceMemoryError
 from simulator.evaluation.scoring import Scorer
+from simulator.experiment import resume
+from simulator.experiment.run import run
 from simulator.population.population import Population
 from tests import plans
 from tests.client_sdk.kernel import elsewhere
 from tests.simulator.engines.executors.in_process import InProcess
-from tests.simulator.settings import make
+from tests.simulator.quiet import Quiet
+from tests.simulator.runs import SMALL, figures
+from tests.simulator.settings import change, make
 
 CLIENTS, ITEMS, ROUNDS = 12, 30, 3
 CPU = torch.device("cpu")
@@ -136,6 +140,17 @@ def test_a_device_that_is_too_small_is_an_error_and_the_engine_goes_on_from_its_
     assert engine.snapshot() == saved
     assert population.state.pack() == before
     engine.train_round(np.arange(CLIENTS))
+
+
+def test_a_run_that_a_device_was_too_small_for_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    config = change(SMALL, kernel="torch")
+    whole = figures(run(config, tmp_path / "whole", None, Quiet(), attacks="none"))
+    with monkeypatch.context() as patch:
+        patch.setattr(fedncf, "gradients", Short(lambda call: call > 2))  # a chunk a round, until memory is short
+        with pytest.raises(DeviceMemoryError):
+            run(config, tmp_path / "short", None, Quiet(), attacks="none")
+    assert resume.unfinished(tmp_path / "short")
+    assert figures(run(config, tmp_path / "short", None, Quiet(), attacks="none")) == whole
 
 
 def test_scores_for_which_memory_is_short_are_an_error(monkeypatch):
