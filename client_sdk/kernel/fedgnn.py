@@ -78,7 +78,7 @@ def embed(shared: Tensors, private: Tensors, step: Step) -> Tensors:
 
 
 def _message(shared: Tensors, inputs: Tensor) -> Tensor:
-    """What the neighbours add to each node, (B, latent)."""
+    """The messages of the neighbours, which are added to each node, (B, latent)."""
     sums = whole.gather(shared["item_message"], inputs)
     return sums.add_(shared["message.bias"][:, None]).tanh_().flatten(0, 1)
 

@@ -89,7 +89,7 @@ def by_devices(state: Measured, evaluation: Evaluation, seed: int) -> Measured:
     parts = np.split(moved, np.cumsum([part.shape[1] for part in before.values()])[:-1], axis=1)
     shown = dict(zip(before, parts, strict=True))
     private = {name: shown[name].reshape(column.shape) for name, column in state.private.items()}
-    # What is computed of moved private tensors has moved with them.
+    # States that are computed of moved private tensors have moved with them.
     anew = states_of(Measured(state.checkpoint, private), evaluation) if private else before
     addends = {name: shown[name] - anew[name] for name in plan.protects if name not in private}
     return Measured(state.checkpoint, private, _metrics(maps), addends)

@@ -42,7 +42,7 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
     of the server and of the clients start anew, since a run does not keep them. A floor of noise is on what is stored
     and shown, and a device takes it off while it trains. Erasures are made again as the configuration says. Training
     goes on from private tensors as maps have left them, and does not see what maps do to a state that is computed anew.
-    Of an eraser of the plan it does not see anything: devices train on from the states as they were.
+    It sees nothing of an eraser of the plan: devices train on from the states as they were.
 
     Args:
         trained: a finished run, with the state that was trained.

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, erasers, manifest
 from simulator.engines.batched import BatchedEngine
 from simulator.engines.kernels import PYTORCH
 from simulator.errors import ConfigError
 from simulator.population.columns import MappedState
 from simulator.population.population import Population
 from tests.client_sdk.kernel.test_gradients import ITEMS, make_task
+from tests.simulator.engines import test_eraser
 
 CLIENTS = 12
 
@@ -96,3 +97,22 @@ def test_mapped_private_state_gives_the_same_bytes(make_engine, tmp_path):
             engine.train_round(np.arange(0, CLIENTS, 2))
         results.append((blobs.pack(engine.checkpoint), population.take(np.arange(CLIENTS)).pack()))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("model", ["fedncf", "fedvae"])
+def test_an_eraser_has_the_sums_that_it_has_with_pytorch(model, package):
+    bundle = test_eraser.make(model, training=False, serving=False)
+    trained = test_eraser.trained(bundle, test_eraser.GENDERS, rounds=4)
+    collected = []
+    for kernel in ("native", "torch"):
+        engine = test_eraser.engine_of(bundle, test_eraser.GENDERS, kernel=kernel)
+        for name, column in trained._population.state.values.items():
+            engine._population.state.values[name][:] = column
+        engine.restore({"checkpoint": trained.checkpoint, "server": {}}, 4)
+        assert engine._job.kernel.name == kernel
+        total, _ = engine.collect(np.arange(1, test_eraser.CLIENTS)[::-1])
+        collected.append(total.mean())
+    for name in erasers.tensors(bundle.manifest.plan):
+        actual, expected = (mean[name] for mean in collected)
+        assert expected.any()
+        assert np.abs(actual - expected).max() <= 1e-5 * np.abs(expected).max()

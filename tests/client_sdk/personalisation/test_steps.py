@@ -28,6 +28,12 @@ BUNDLES = {
         ("fedrap", "fedrap", CONFUSION),
     )
 }
+BUNDLES["fedncf, eraser"] = build(
+    "fedncf",
+    [f"item-{row}" for row in range(30)],
+    plans.make("fedncf", erased=[plans.GENDER], eraser__steps=2, eraser__frequencies=8),
+    0,
+)
 
 
 def data(task, interactions=(1, 4, 9), labels=None):

@@ -30,10 +30,10 @@ SLOWLY = {model: {"local__private_learning_rate": 0.02} for model in WIDTHS if m
 ITEM_IDS = [str(item) for item in range(ITEMS)]
 
 
-def make(model):
+def make(model, **parts):
     settings = {"eraser__frequencies": 16, "eraser__minimum": 2, "eraser__steps": 3, "eraser__rate": 1.0}
     plan = plans.make(model, erased=[plans.GENDER], **SLOWLY.get(model, {}), **settings)
-    return build(model, ITEM_IDS, plan, 0, WIDTHS[model])
+    return build(model, ITEM_IDS, plan, 0, WIDTHS[model], **parts)
 
 
 @pytest.fixture(scope="module", params=WIDTHS)
