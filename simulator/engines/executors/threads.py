@@ -55,7 +55,7 @@ class Threads:
             members = chunks[number]
             clients = population.clients(job.manifest, members, in_place=in_place)
             trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
-            population.keep(members, trained.state, task.plan.local.steps)
+            population.keep(members, trained.state, trained.steps)
             add(sums, trained.contributions)
             reports[number] = trained.report
 
