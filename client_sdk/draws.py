@@ -23,7 +23,8 @@ from fedau2.v1.task_pb2 import (
     HEAD_DSVAE,
     HEAD_SCALAR,
 )
-from fedau2.v1.tensors_pb2 import DISTRIBUTION_NORMAL, DISTRIBUTION_UNIFORM, TensorSpec
+from fedau2.v1.tensors_pb2 import TensorSpec
+from fedau2.wire.initial import drawn as drawn_initially
 
 
 class Stream(IntEnum):
@@ -92,16 +93,7 @@ def generator(key: bytes, round_number: int, stream: int) -> Generator:
 def initial(specs: Iterable[TensorSpec], key: bytes) -> dict[str, NDArray[np.float32]]:
     """Draws the initial values of tensors, in their order, from one stream of the key."""
     rng = generator(key, 0, Stream.INITIAL)
-    return {spec.name: _initial(spec, rng) for spec in specs}
-
-
-def _initial(spec: TensorSpec, rng: Generator) -> NDArray[np.float32]:
-    shape, scale = tuple(spec.shape), np.float32(spec.initializer.scale)
-    if spec.initializer.distribution == DISTRIBUTION_NORMAL:
-        return rng.standard_normal(shape, np.float32) * scale
-    if spec.initializer.distribution == DISTRIBUTION_UNIFORM:
-        return (rng.random(shape, np.float32) * 2 - 1) * scale
-    return np.zeros(shape, np.float32)
+    return {spec.name: drawn_initially(spec, rng) for spec in specs}
 
 
 def contrasts(

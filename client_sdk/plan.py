@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fedau2.v1.task_pb2 import Adversary, Draw, Eraser, Head, LocalUpdate, Matching, Objective, TaskManifest, Trigger
+from fedau2.wire import passes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 P = TypeVar("P")
+
+WIDTH = 100
+"""Width of an adversary's hidden layer where the plan names none."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class LocalPlan:
 class AdversaryPlan:
     """One adversary, as far as training it needs.
 
-    The last four fields are numbers; tensors stand for them while a graph is made of the local step.
+    The four fields before the last are numbers; tensors stand for them while a graph is made of the local step.
 
     Attributes:
         name: begins the names of its tensors, see `prefix`.
@@ -51,6 +55,7 @@ class AdversaryPlan:
         pretrain_rounds: first round in which the trigger `pretrain` fires.
         class_weights: of the cross-entropy, one per class; empty: all 1.
         prior: shares of the classes, one per class; empty: all alike.
+        width: of the hidden layer.
     """
 
     name: str
@@ -64,6 +69,7 @@ class AdversaryPlan:
     pretrain_rounds: "int | Tensor" = 0
     class_weights: "tuple[float, ...] | Tensor" = ()
     prior: "tuple[float, ...] | Tensor" = ()
+    width: int = WIDTH
 
     @classmethod
     def of(cls, adversary: Adversary) -> "AdversaryPlan":
@@ -80,12 +86,14 @@ class AdversaryPlan:
             pretrain_rounds=adversary.pretrain_rounds,
             class_weights=tuple(adversary.class_weights),
             prior=tuple(adversary.prior),
+            width=adversary.width or WIDTH,
         )
 
     @property
     def structure(self) -> "AdversaryPlan":
         """The same without its numbers: two adversaries of one structure have the same training graph."""
-        return AdversaryPlan(self.name, self.classes, self.protects, self.head, self.trigger, self.objective)
+        kept = self.name, self.classes, self.protects, self.head, self.trigger, self.objective
+        return AdversaryPlan(*kept, width=self.width)
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,7 @@ class TrainingPlan(Generic[P]):
         noise: numbers of noise that the recommender itself adds in each local step.
         matchings: the matchings in the plan's order.
         eraser: the eraser; None: nothing is erased.
+        passes: rounds after each step of the recommender in which it stays as it is.
     """
 
     items: int
@@ -187,6 +196,7 @@ class TrainingPlan(Generic[P]):
     noise: int
     matchings: tuple[MatchingPlan, ...] = ()
     eraser: EraserPlan | None = None
+    passes: int = 0
 
     @staticmethod
     def of(task: TaskManifest) -> "TrainingPlan[Mapping[str, float]]":
@@ -201,4 +211,9 @@ class TrainingPlan(Generic[P]):
             parameters=dict(task.plan.parameters),
             draw=task.draw,
             noise=task.noise,
+            passes=task.plan.server.passes,
         )
+
+    def moves(self, round_number: int) -> bool:
+        """Returns True if a round moves the recommender and private tensors, False if it is a pass."""
+        return passes.moves(self.passes, round_number)

@@ -29,7 +29,7 @@ from fedau2.v1.task_pb2 import (
     Resource,
     TaskManifest,
 )
-from fedau2.wire import blobs, bundles, erasers, manifest, matchings, staleness, weights
+from fedau2.wire import blobs, bundles, erasers, manifest, matchings, passes, staleness, weights
 from fedau2.wire.bundles import BLOBS, MANIFEST
 from fedau2.wire.errors import BlobError, ManifestError
 
@@ -126,6 +126,8 @@ def assemble(
         task.required_features.append(matchings.FEATURE)
     if task.plan.server.HasField("buffered") and staleness.FEATURE not in task.required_features:
         task.required_features.append(staleness.FEATURE)
+    if task.plan.server.passes and passes.FEATURE not in task.required_features:
+        task.required_features.append(passes.FEATURE)
     task.required_features.extend(name for name in erasers.features(task) if name not in task.required_features)
     try:
         declaring.complete(task)

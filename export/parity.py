@@ -110,7 +110,8 @@ class _Case:
         if plan.eraser:
             places = erasing.places(plan.eraser, [key], {name: [label] for name, label in labels.items()})
         drawn = Drawn(samples, draws.noise(plan.adversaries, steps, rng), places)
-        return cls(task, int(rng.integers(0, 10)), _values(task, rng), drawn, labels, _state(task, rng))
+        moving = int(rng.integers(0, 10)) * (plan.passes + 1)  # in a pass there would be less to compare
+        return cls(task, moving, _values(task, rng), drawn, labels, _state(task, rng))
 
     def nudged(self, rng: Generator) -> "_Case":
         def nudge(values: Array) -> Array:

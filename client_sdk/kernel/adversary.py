@@ -27,9 +27,6 @@ from fedau2.v1.task_pb2 import (
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, ItemSpan, TensorSpec
 from fedau2.wire import manifest
 
-HIDDEN = 100
-"""Width of the hidden layer."""
-
 LOG_SIGMA_MAX = 4.0
 """The value at which s saturates in exp(s). The paper lets s grow; but the reversed gradient makes it grow without end
 (noise is one way to confuse the adversary), until gradients overflow. The derivative stays exp(s) there, so that s can
@@ -44,10 +41,10 @@ def tensors(adversary: AdversaryPlan, states: Mapping[str, int], items: int) -> 
         states: widths of the states that it may protect, see `contract.states`.
         items: length of the catalogue.
     """
-    width = sum(states[name] for name in adversary.protects)
+    width, hidden = sum(states[name] for name in adversary.protects), adversary.width
     classes = adversary.classes
     outputs = classes if adversary.head in (HEAD_MLP, HEAD_SCALAR) else 2 * classes
-    shapes = {"hidden.weight": [HIDDEN, width], "hidden.bias": [HIDDEN], "head.weight": [outputs, HIDDEN]}
+    shapes = {"hidden.weight": [hidden, width], "hidden.bias": [hidden], "head.weight": [outputs, hidden]}
     if adversary.head == HEAD_MLP:
         shapes["head.bias"] = [outputs]
     if adversary.head == HEAD_SCALAR:
@@ -148,7 +145,7 @@ def total(pushes: Sequence[Tensors]) -> Tensors:
 
 
 class _Head:
-    """The last layer on hidden activations (B, HIDDEN): `mu * n1 + exp(s) * n2`, or linear for `mlp`.
+    """The last layer on hidden activations (B, width): `mu * n1 + exp(s) * n2`, or linear for `mlp`.
 
     Attributes:
         logits: (B, classes).

@@ -174,11 +174,17 @@ class CohortTraining:
         self._factors: dict[str, Factors] = {}
         self._of_adversaries: list[dict[str, AdversaryGradients]] = []
         self._loss = np.zeros(len(cohort.samples), np.float32)
+        self._moves = task.plan.moves(round_number)
 
     @property
     def steps(self) -> int:
         """Local steps in all."""
         return self._local.steps
+
+    @property
+    def private_steps(self) -> int:
+        """Local steps that move private tensors: all, or none in a pass."""
+        return self._local.steps if self._moves else 0
 
     @property
     def in_place(self) -> bool:
@@ -203,10 +209,13 @@ class CohortTraining:
             gradients = self._operations.gradients(self._task.recommender, self._shared, private, step, unlearn)
             self._match(gradients, step)
             self._erase(gradients, step, taken)
-            self._advance_private(gradients, taken)
+            if self._moves:
+                self._advance_private(gradients, taken)
             for of_adversary in of_adversaries.values():
                 gradients.shared.update(of_adversary.shared)
                 gradients.factors.update(of_adversary.factors)
+            if not self._moves:
+                self._leave_out_recommender(gradients)
             self._advance_shared(gradients.shared)
             self._factors = gradients.factors
         self._of_adversaries.append(of_adversaries)
@@ -247,6 +256,11 @@ class CohortTraining:
             for plan in self._task.plan.adversaries
         }
 
+    def _leave_out_recommender(self, gradients: Gradients) -> None:
+        for name in self._task.shared:
+            gradients.shared.pop(name, None)
+            gradients.factors.pop(name, None)
+
     def _advance_private(self, gradients: Gradients, taken: int) -> None:
         steps = torch.from_numpy(self._cohort.state.steps + taken).to(self._task.device)
         if self._members is not None:
@@ -277,7 +291,7 @@ class CohortTraining:
 
     def state(self) -> PrivateState:
         """The clients' new private state, unless the training is in place."""
-        steps, private = self._cohort.state.steps + self.steps, self._private
+        steps, private = self._cohort.state.steps + self.private_steps, self._private
         return PrivateState(_arrays(private.values), _arrays(private.first), _arrays(private.second), steps)
 
     def report(self) -> Report:

@@ -21,7 +21,7 @@ from client_sdk.plan import TrainingPlan
 from client_sdk.protocol.values import ClientData, Job, PrivateState, Report, TrainingResult
 from client_sdk.weights import weighed
 from fedau2.v1.task_pb2 import DRAW_CONTRASTS, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_SHARED
 from fedau2.wire import encodings, erasers, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.contributions import Rows, Update
@@ -43,6 +43,7 @@ class GraphTask:
         graph: the training graph.
         tensors: the checkpoint's.
         tables: names of the shared tables.
+        recommender: names of the recommender's tensors in the checkpoint.
         numbers: the plan's, and what the checkpoint publishes of matchings and the eraser, as the graph takes them.
     """
 
@@ -51,6 +52,7 @@ class GraphTask:
     graph: Graph
     tensors: Tensors
     tables: frozenset[str]
+    recommender: frozenset[str]
     numbers: Mapping[str, NDArray[Any]]
 
     @classmethod
@@ -82,7 +84,8 @@ class GraphTask:
         numbers = step_graph.numbers(plan.parameters, plan.adversaries) | step_graph.matched(plan.matchings, tensors)
         if plan.eraser:
             numbers |= step_graph.mapped(erasing.Maps.of(plan.eraser, tensors))
-        return cls(task, plan, graph, tensors, tables, numbers)
+        recommender = frozenset(name for name, spec in specs.items() if spec.scope == TENSOR_SCOPE_SHARED)
+        return cls(task, plan, graph, tensors, tables, recommender, numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +146,8 @@ class OnnxTraining:
         self._rows = _places(rows, task.manifest.items)[0]
         self._shared = {n: v[self._rows] if n in task.tables else v for n, v in task.tensors.items()}
         self._statistics = frozenset(erasers.tensors(task.manifest.plan))
+        self._moves = self._plan.moves(round_number)
+        self._carried = [n for n in self._shared if self._moves or n not in task.recommender]
         self._sums: Tensors = {}
         self._taken: list[Mapping[str, NDArray[Any]]] = []
 
@@ -160,9 +165,10 @@ class OnnxTraining:
         """
         outputs = self._gradients(len(self._taken))
         self._taken.append({name: outputs[name] for name in outputs if not name.startswith(step_graph.GRADIENT)})
-        gradients = {name: outputs[step_graph.GRADIENT + name] for name in self._shared}
-        private = {name: outputs[step_graph.GRADIENT + name] for name in self._state.values}
-        self._state = private_adam.step(self._state, private, self._plan.local.private_learning_rate)
+        gradients = {name: outputs[step_graph.GRADIENT + name] for name in self._carried}
+        if self._moves:
+            private = {name: outputs[step_graph.GRADIENT + name] for name in self._state.values}
+            self._state = private_adam.step(self._state, private, self._plan.local.private_learning_rate)
         self._advance(gradients)
 
     def _gradients(self, step: int) -> Outputs:

@@ -1,5 +1,6 @@
 """Makes a contribution and uploads it."""
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,10 @@ from fedau2.v1.device_pb2 import (
     UploadOffsetRequest,
     UploadOffsetResponse,
 )
-from fedau2.wire import blobs, contributions, matchings
-from fedau2.wire.contributions import Rows
+from fedau2.v1.task_pb2 import TaskManifest
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
+from fedau2.wire import blobs, contributions, manifest, matchings
+from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.status import Status, StatusError
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ def train(
     _check_finite(result)
     defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, key)
     if mask is None:
-        data = contributions.encode(contributions.clip(defended, assignment.bound))
+        data = contributions.encode(contributions.clip(defended or _nothing(job.manifest), assignment.bound))
     else:
         data = mask.masked(defended)
     parts = matchings.labelled(job.manifest.plan)
@@ -147,6 +150,16 @@ def _send(header: UploadHeader, data: bytes, lease: Lease) -> Generator[Wish, An
             raise
     whole = UploadHeader(assignment_id=header.assignment_id, size=header.size, sha256=header.sha256)
     return (yield from ask(Upload(whole, data, lease.left()), UploadContributionResponse))
+
+
+def _nothing(task: TaskManifest) -> dict[str, Update]:
+    """Returns zeros for the smallest tensor, for a device that carries none: no coordinator takes empty contributions.
+
+    In a pass this is a device that knows no attribute. Nothing is done with the recommender's tensors then.
+    """
+    specs = (spec for spec in manifest.shared(task).values() if spec.scope == TENSOR_SCOPE_SHARED)
+    smallest = min(specs, key=lambda spec: math.prod(spec.shape))
+    return {smallest.name: np.zeros(tuple(smallest.shape), np.float32)}
 
 
 def _check_finite(result: TrainingResult) -> None:

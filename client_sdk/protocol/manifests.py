@@ -2,13 +2,13 @@
 
 from client_sdk.errors import MissingFeatureError, UnsupportedTaskError
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import erasers, manifest, matchings, staleness, weights
+from fedau2.wire import erasers, manifest, matchings, passes, staleness, weights
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import policy
 
 FEATURES: frozenset[str] = frozenset(
     {
-        *(weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE),
+        *(weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE, passes.FEATURE),
         *(erasers.FEATURE, erasers.PRIVATE_FEATURE),
     }
 )

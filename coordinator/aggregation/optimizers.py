@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.aggregation import erasing, statistics
+from coordinator.aggregation import erasing, restarts, statistics
 from fedau2 import native
 from fedau2.v1.task_pb2 import OPTIMIZER_KIND_ADAM, Optimizer, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_STATISTIC
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_SHARED, TENSOR_SCOPE_STATISTIC
+from fedau2.wire import passes
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.manifest import shared
 
@@ -39,8 +40,11 @@ def server_step(
     mean: Mapping[str, _Array],
     variances: Mapping[str, float] = NO_NOISE,
     members: int = 0,
+    round_number: int = 0,
 ) -> tuple[Tensors, Tensors]:
-    """Takes one step of the plan's server optimizers. The arguments are not changed.
+    """Takes one step of the plan's server optimizers, and restarts adversaries. The arguments are not changed.
+
+    In a pass the recommender's tensors keep their values and state, whatever contributions say of them.
 
     Args:
         manifest: the checked manifest, which says which optimizer steps which tensor.
@@ -51,22 +55,26 @@ def server_step(
         mean: the mean of each tensor that contributions carried; any other tensor keeps its value and state.
         variances: of the known noise on each number of the mean, by tensor; none of a tensor without such noise.
         members: users of the round, see `statistics.stepped`; only plans with matchings or an eraser need them.
+        round_number: of the round; only plans with passes or restarts need it.
 
     Returns:
         The new checkpoint and the new state.
     """
-    checkpoint, state = dict(checkpoint), dict(state)
+    checkpoint, state, server = dict(checkpoint), dict(state), manifest.plan.server
+    moves = passes.moves(server.passes, round_number)
     for name, spec in shared(manifest).items():
-        if name not in mean or spec.scope == TENSOR_SCOPE_STATISTIC:
+        stays = spec.scope == TENSOR_SCOPE_SHARED and not moves
+        if name not in mean or stays or spec.scope == TENSOR_SCOPE_STATISTIC:
             continue
-        server = manifest.plan.server
         optimizer = server.adversary if spec.scope == TENSOR_SCOPE_ADVERSARY else server.shared
         corrected = optimizer.noise_corrected or not optimizer.HasField("noise_corrected")
         variance = variances.get(name, 0.0) if corrected else 0.0
         checkpoint[name] = _stepped(optimizer, name, checkpoint[name], state, mean[name], variance)
     checkpoint |= dict(statistics.stepped(manifest, checkpoint, mean, variances, members))
     served, kept = erasing.stepped(manifest, checkpoint, state, mean, variances, members)
-    return checkpoint | served, state | kept
+    checkpoint, state = checkpoint | served, state | kept
+    restarts.restart(manifest, checkpoint, state, round_number)
+    return checkpoint, state
 
 
 def _stepped(

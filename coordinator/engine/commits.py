@@ -85,7 +85,8 @@ class Commits:
             return self._skip(old, f"the answer of the unmasker, which is stored, cannot be used: {error}", at)
         private = self.blobs.private
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
-        checkpoint, state = server_step(spec.manifest, checkpoint, state, mean, variances)
+        given = spec.manifest, checkpoint, state, mean, variances
+        checkpoint, state = server_step(*given, round_number=number)
         if erasing.lacking(spec.manifest, checkpoint):
             _log.warning(
                 "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. It needs users of "

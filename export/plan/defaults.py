@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from client_sdk.plan import WIDTH
 from export.plan import recommenders
 from export.plan.fragments import merge, nest
 
@@ -42,6 +43,8 @@ COMMON: Mapping[str, Default] = {
     "adversary.epsilon": Default(400.0, _PAPER),
     "adversary.pretrain_rounds": Default(50, f"{_PROJECT}; used by trigger pretrain alone"),
     "adversary.objective": Default("reversal", _PAPER),
+    "adversary.width": Default(WIDTH, _PROJECT),
+    "adversary.restart_every": Default(0, _PAPER),
     "adversary.protects": Default("embedding", _PAPER),
     "adversary.class_weights": Default("none", _PAPER),
     "adversary.prior": Default("shares", f"{_PROJECT}; used by objective confusion alone"),
@@ -83,6 +86,7 @@ COMMON: Mapping[str, Default] = {
     "server.clip_medians": Default(0.0, _PROJECT),
     "server.most_stale": Default(0, _PAPER),
     "server.staleness_exponent": Default(0.5, "FedBuff"),
+    "server.passes": Default(0, _PAPER),
     **{f"interactions.{kind}": Default(1.0, _PAPER) for kind in ("view", "like", "purchase", "rating")},
     "interactions.lowest_rating": Default(0.0, _PAPER),
     "interactions.full_rating": Default(0.0, _PAPER),

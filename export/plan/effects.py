@@ -32,6 +32,8 @@ def without_effect(plan: Plan) -> Iterator[tuple[str, str]]:
         unused = dict.fromkeys(_ADAM_ONLY, "the optimizer is not adam") if optimizer.kind != "adam" else {}
         yield from _changed(f"server.{name}", optimizer.model_dump(), unused, usual)
     unused = {} if plan.server.most_stale else {"staleness_exponent": "server.most_stale is 0"}
+    if all(listed == () for listed in (plan.adversaries, plan.matchings, plan.erased)):
+        unused["passes"] = "nothing is unlearned that would learn in them"
     yield from _changed("server", plan.server.model_dump(), unused, usual)
     unused = {} if plan.interactions.rating else dict.fromkeys(_RATINGS_ONLY, "ratings are no positives")
     yield from _changed("interactions", plan.interactions.model_dump(), unused, usual)

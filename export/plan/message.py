@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 
+from client_sdk.plan import WIDTH
 from export.errors import PlanError
 from export.plan import defaults, planfile
 from export.plan import resolve as resolution
@@ -49,6 +50,7 @@ def to_message(plan: Plan) -> task_pb2.Plan:
             clip_norm=plan.server.clip_norm,
             clip_medians=plan.server.clip_medians,
             buffered=_buffered(plan),
+            passes=plan.server.passes,
         ),
         minimum_separation=plan.minimum_separation,
         parameters=plan.model.parameters(),
@@ -108,6 +110,8 @@ def _adversary(plan: Plan, entry: Entry) -> task_pb2.Adversary:
         prior=_numbers(full.prior),
         clip_norm=full.clip_norm,
         noise_multiplier=full.noise_multiplier,
+        width=0 if full.width == WIDTH else full.width,  # bundles with the usual width are what they always were
+        restart_every=full.restart_every,
     )
 
 
@@ -180,6 +184,7 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
         document["server"][name] = _shortest(getattr(message.server, name))
     if message.server.HasField("buffered"):
         document["server"] |= _fields(message.server.buffered)
+    document["server"]["passes"] = message.server.passes
     if message.HasField("interactions"):
         document["interactions"] = _fields(message.interactions)
     return document | {"minimum_separation": message.minimum_separation}
@@ -188,7 +193,11 @@ def to_document(model: str, message: task_pb2.Plan) -> dict[str, Any]:
 def _entry(adversary: task_pb2.Adversary) -> dict[str, Any]:
     fields = _fields(adversary)
     unused = "uniform" if fields["objective"] == "confusion" else "shares"
-    return fields | {"class_weights": fields["class_weights"] or "none", "prior": fields["prior"] or unused}
+    return fields | {
+        "class_weights": fields["class_weights"] or "none",
+        "prior": fields["prior"] or unused,
+        "width": fields["width"] or WIDTH,
+    }
 
 
 def _matching_sections(matchings: Sequence[task_pb2.Matching]) -> dict[str, Any]:

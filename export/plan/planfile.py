@@ -23,7 +23,8 @@ from export.plan.types import NONE
 _LATER = (
     *("interactions", "matching", "matchings", "eraser", "erased"),
     *("server.shared.noise_corrected", "server.adversary.noise_corrected", "server.clip_medians"),
-    *("server.most_stale", "server.staleness_exponent"),
+    *("server.most_stale", "server.staleness_exponent", "server.passes"),
+    *("adversary.width", "adversary.restart_every"),
 )
 """Keys that plans of runs by earlier versions do not have."""
 

@@ -36,7 +36,8 @@ from export.plan.types import (
     unit_of,
 )
 from fedau2.wire import staleness
-from fedau2.wire.plans import MAX_STEPS
+from fedau2.wire.passes import MOST as MOST_PASSES
+from fedau2.wire.plans import MAX_STEPS, MAX_WIDTH
 
 
 class Local(Section):
@@ -82,6 +83,12 @@ class AdversarySettings(Section):
     )
     objective: Objective = setting(
         "reversal (the paper's, gated by the trigger) or confusion (towards the prior, whatever the label; no trigger)."
+    )
+    width: Annotated[Count, Field(le=MAX_WIDTH)] = setting("Hidden units of the adversary.")
+    restart_every: Annotated[Whole, Field(ge=0, lt=2**32)] = setting(
+        "The server draws the adversary anew after so many steps of the recommender; 0: never. Adversaries of one "
+        "attribute take turns.",
+        "steps of the recommender",
     )
     protects: Protects = setting(
         "What the adversary sees: the paper's embedding; all private tensors; each of them by an adversary of its own; "
@@ -174,6 +181,9 @@ class Server(Section):
     )
     staleness_exponent: Annotated[Number, Field(ge=0, le=staleness.MOST_EXPONENT)] = setting(
         "A contribution that is s rounds late is multiplied by (1 + s) to minus this."
+    )
+    passes: Annotated[Whole, Field(ge=0, le=MOST_PASSES)] = setting(
+        "Rounds after each step of the recommender in which only adversaries, matchings and the eraser learn.", "rounds"
     )
 
 

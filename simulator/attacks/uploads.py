@@ -15,7 +15,7 @@ from client_sdk.kernel import adversary as kernel_adversary
 from client_sdk.kernel.batch import layout
 from client_sdk.kernel.contract import Step, Tensors
 from client_sdk.kernel.training import Cohort, Task
-from client_sdk.plan import AdversaryPlan
+from client_sdk.plan import WIDTH, AdversaryPlan
 from client_sdk.protocol.defences import defend
 from fedau2.v1.task_pb2 import Adversary
 from fedau2.wire import manifest
@@ -161,7 +161,8 @@ def observe(
     """
     if not adversaries:
         return Observed({}, {})
-    size = min(_CLIENTS, max(1, _NUMBERS // (kernel_adversary.HIDDEN * width(task, adversaries))))
+    widest = max(adversary.width or WIDTH for adversary in adversaries)
+    size = min(_CLIENTS, max(1, _NUMBERS // (widest * width(task, adversaries))))
     uploads: dict[str, list[Uploads]] = {adversary.name: [] for adversary in adversaries}
     secrets: dict[str, list[Secrets]] = {adversary.name: [] for adversary in adversaries}
     for chunk in np.split(members, range(size, len(members), size)):

@@ -63,10 +63,11 @@ def plan(
         MissingAttackError: nobody has written the attacks on the task's recommender, or on a state that it protects.
         ConfigError: no attack can be run, or a bound is on no attack that runs, or on one that cannot run. Groups of
             secure sums are larger than a cohort. The simulator does not draw a client's upload by itself, or uploads
-            are larger than memory.
+            are larger than memory, or the plan has passes.
         TooFewUsersError: too few clients of a class are watched for attackers that learn.
     """
     expect_states(task.model, (state for adversary in task.plan.adversaries for state in adversary.protects))
+    _expect_moving(task)
     _expect_uploads(request, task)
     _expect_room(request, task, len(members))
     labels = population.labels(task, others)
@@ -92,6 +93,14 @@ def plan(
         if lost := bounds.held(name, [attack for attack in planned if attack.hindrance and attack.expected]):
             raise ConfigError(f"the bound {name!r} would hold unmeasured. {reasons(lost)}")
     return planned
+
+
+def _expect_moving(task: TaskManifest) -> None:
+    if task.plan.server.passes:
+        raise ConfigError(
+            "audits do not know plans with server.passes: their attacks expect the recommender's tensors in every "
+            "contribution; audit the same plan with 0"
+        )
 
 
 def _expect_uploads(request: Request, task: TaskManifest) -> None:

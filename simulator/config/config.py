@@ -44,6 +44,11 @@ class Config(Section):
     def _consistent(self) -> Self:
         if self.engine.local_noise and not self.plan.server.clip_norm:
             raise ValueError("engine.local_noise is in units of plan.server.clip_norm, which must be above 0 with it")
+        if self.plan.server.passes and (self.engine.local_noise or self.engine.apm):
+            raise ValueError(
+                "engine.local_noise and engine.apm add noise in every round, and passes leave the recommender as it "
+                "is: set plan.server.passes to 0"
+            )
         after = self.after_training
         if self.evaluation.personal_steps and (after.noise or after.floor or after.erasure != "none"):
             raise ValueError(

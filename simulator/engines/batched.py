@@ -117,7 +117,8 @@ class BatchedEngine:
         """Trains a cohort and takes the server's step. An erasure that is due is made after that."""
         total, report = self.collect(members)
         given = self._manifest, self._exact, self._server_state
-        stepped, self._server_state = server_step(*given, total.mean(), total.variances(), len(members))
+        sums = total.mean(), total.variances(), len(members)
+        stepped, self._server_state = server_step(*given, *sums, self._round)
         self._server_state |= total.remembered()
         self._round += 1
         if self._renewal and self._renewal.due(self._round):
@@ -180,15 +181,20 @@ class BatchedEngine:
     def _uploaded(self) -> float:
         if self._layout:
             return float(packing.size(self._layout.size, self._manifest.secure_sums.modulus_bits))
+        passes = self._manifest.plan.server.passes
+        moving, passing = self._uploaded_in(0), self._uploaded_in(1) if passes else 0.0
+        return (moving + passes * passing) / (1 + passes)
+
+    def _uploaded_in(self, round_number: int) -> float:
         task = Task.load(self._manifest, self.checkpoint)
         clients = range(min(_SAMPLED, len(self._population)))
-        return float(np.mean([len(encode(self._contribution(task, client))) for client in clients]))
+        return float(np.mean([len(encode(self._contribution(task, round_number, client))) for client in clients]))
 
-    def _contribution(self, task: Task, client: int) -> dict[str, Update]:
+    def _contribution(self, task: Task, round_number: int, client: int) -> dict[str, Update]:
         """Computes one contribution at a time, since it may be as large as the model. Noise fills every row."""
         return {
             name: np.zeros(task.shared[name].shape, np.float32)
             if name in self._noise.shared and isinstance(update, Rows)
             else update
-            for name, update in self._population.contribution(task, 0, client).items()
+            for name, update in self._population.contribution(task, round_number, client).items()
         }

@@ -105,11 +105,13 @@ class Chunk:
         contributions: the arguments of each call of the sums' `add`, or of `SecureSum.add_numbers`.
         state: new private state of its clients; None: it was changed in place.
         report: of its clients, in their order.
+        steps: local steps that moved private state.
     """
 
     contributions: Iterable[tuple[Any, ...]]
     state: PrivateState | None
     report: Report
+    steps: int
 
 
 def train_chunk(job: Job, task: Task, round_number: int, clients: Clients, *, summed: bool) -> Chunk:
@@ -127,14 +129,14 @@ def train_chunk(job: Job, task: Task, round_number: int, clients: Clients, *, su
     training = CohortTraining(
         task, round_number, cohort, summed=summed, operations=operations, factored=job.factored
     ).run()
-    state = None if training.in_place else training.state()
+    state, steps = None if training.in_place else training.state(), training.private_steps
     if summed:
-        return Chunk([training.summed()], state, training.report())
+        return Chunk([training.summed()], state, training.report(), steps)
     if job.factored:
-        return Chunk([(training.numbers(), len(clients))], state, training.report())
+        return Chunk([(training.numbers(), len(clients))], state, training.report(), steps)
     trained = zip(clients.keys, training.contributions(), strict=True)
     sent = [defences.defend(job.manifest, update, key, round_number) for key, update in trained]
-    return Chunk([_arguments(job, update) for update in sent], state, training.report())
+    return Chunk([_arguments(job, update) for update in sent], state, training.report(), steps)
 
 
 def _arguments(job: Job, update: Mapping[str, Update]) -> tuple[Any, ...]:

@@ -161,7 +161,10 @@ def calibrate(
     touched: list[int] = []
     device = gpu.device(settings.device)
     engine = BatchedEngine(task, checkpoint, population, settings.workers, kernel=settings.kernel, device=device)
-    measured = set(np.linspace(0, settings.rounds - 1, min(ROUNDS, settings.rounds)).astype(int).tolist())
+    # In a pass a client says nothing of the recommender, so rounds are measured that move it.
+    cycle = task.plan.server.passes + 1
+    spread = np.linspace(0, settings.rounds - 1, min(ROUNDS, settings.rounds)).astype(int)
+    measured = set((spread - spread % cycle).tolist())
     for number in range(settings.rounds):
         members = assembly.cohort(settings, number, len(population))
         if number in measured:

@@ -101,10 +101,11 @@ class Restarting:
         self._process = CoordinatorProcess(self._folder, *self._addresses)
 
 
+@pytest.mark.parametrize("unlearning", [{}, {"server__passes": 1, "adversary": {"restart_every": 1}}])
 def test_a_coordinator_killed_in_mid_round_ends_in_the_same_bytes(
-    make_bundle, make_population, fleet, cohorts, tmp_path
+    unlearning, make_bundle, make_population, fleet, cohorts, tmp_path
 ):
-    bundle, cohorts = make_bundle(), cohorts[:6]
+    bundle, cohorts = make_bundle(**unlearning), cohorts[:6]
     size = len(cohorts[0])
     population = make_population(bundle)
     undisturbed = outcome(fleet(bundle, population, rounds=6), population, cohorts)

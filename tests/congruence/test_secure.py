@@ -119,6 +119,12 @@ def test_with_an_eraser_too(model, transport, make_bundle, unmasker, tmp_path):
     assert (linear[1:, 1:] != np.eye(len(linear) - 1)).any()
 
 
+def test_with_passes_and_restarts_too(make_bundle, unmasker, tmp_path):
+    settings = {"server__passes": 1, "adversary__restart_every": 1}
+    bundle = make_bundle("fedncf", 10, matchings=[plans.GENDER], matching__frequencies=16, **settings)
+    expect_the_same_bytes(bundle, "inproc", unmasker, tmp_path)
+
+
 def expect_the_same_bytes(bundle, transport, unmasker, tmp_path):
     grid = BatchedEngine(
         bundle.manifest,

@@ -321,6 +321,8 @@ class Adversary(_message.Message):
     PRIOR_FIELD_NUMBER: _builtins.int
     CLIP_NORM_FIELD_NUMBER: _builtins.int
     NOISE_MULTIPLIER_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    RESTART_EVERY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique within the plan."""
     attribute: _builtins.str
@@ -341,6 +343,12 @@ class Adversary(_message.Message):
     noise_multiplier: _builtins.float
     """Standard deviation of the Gaussian noise that the device adds to every number of that contribution, in units of
     clip_norm, which must be > 0 with it; 0: none.
+    """
+    width: _builtins.int
+    """Width of the hidden layer, from 1 to 4,096; 0: 100."""
+    restart_every: _builtins.int
+    """Steps of the recommender from one restart of the adversary to the next; 0: never. At a restart the server draws the
+    adversary's tensors anew and forgets its optimizer's moments. Adversaries of one attribute that restart take turns.
     """
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -375,10 +383,12 @@ class Adversary(_message.Message):
         prior: _abc.Iterable[_builtins.float] | None = ...,
         clip_norm: _builtins.float = ...,
         noise_multiplier: _builtins.float = ...,
+        width: _builtins.int = ...,
+        restart_every: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "class_weights", b"class_weights", "classes", b"classes", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "head", b"head", "name", b"name", "noise_multiplier", b"noise_multiplier", "objective", b"objective", "pretrain_rounds", b"pretrain_rounds", "prior", b"prior", "protects", b"protects", "trigger", b"trigger", "variance", b"variance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "class_weights", b"class_weights", "classes", b"classes", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "head", b"head", "name", b"name", "noise_multiplier", b"noise_multiplier", "objective", b"objective", "pretrain_rounds", b"pretrain_rounds", "prior", b"prior", "protects", b"protects", "restart_every", b"restart_every", "trigger", b"trigger", "variance", b"variance", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -493,7 +503,7 @@ class Eraser(_message.Message):
     "eraser.scale", "eraser.linear", "eraser.classes" and "eraser.steps". The server keeps moving averages of the sums to
     itself, and fits maps to them after each round. The next checkpoint has the maps in the places of "eraser.linear" and
     "eraser.steps". With an eraser the manifest requires the feature "eraser", and also
-    "private-eraser" if a state is a private tensor. Set by the bundle's builder.
+    "private-eraser" if there are private tensors. Set by the bundle's builder.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -527,8 +537,8 @@ class Eraser(_message.Message):
 
     @_builtins.property
     def protects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the derived states and private tensors that attributes are erased from, in the order in which they lie
-        side by side; at least one. No size may depend on the catalogue.
+        """Names of the states that attributes are erased from, in the order in which they lie side by side: derived states
+        and all private tensors; at least one. No size may depend on the catalogue.
         """
 
     def __init__(
@@ -650,11 +660,17 @@ class ServerStep(_message.Message):
     CLIP_NORM_FIELD_NUMBER: _builtins.int
     CLIP_MEDIANS_FIELD_NUMBER: _builtins.int
     BUFFERED_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
     clip_norm: _builtins.float
     """L2 norm, over all its tensors together, to which a longer contribution is scaled down before it is added; 0: never."""
     clip_medians: _builtins.float
     """Above 0: a contribution is also scaled down to this many running medians of the norms that contributions had. clip_norm
     is then above 0 too: it holds before a median is known, and no median lifts it. 0: no median is kept.
+    """
+    passes: _builtins.int
+    """Rounds after each step of the recommender in which only adversaries, matchings and the eraser learn; at most 1,000. A
+    round whose number is a multiple of passes + 1 moves everything. In the others devices contribute nothing to the
+    recommender, and private tensors stay as they are. Above 0: the manifest requires the feature "passes".
     """
     @_builtins.property
     def shared(self) -> Global___Optimizer: ...
@@ -676,10 +692,11 @@ class ServerStep(_message.Message):
         clip_norm: _builtins.float = ...,
         clip_medians: _builtins.float = ...,
         buffered: Global___BufferedRounds | None = ...,
+        passes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "buffered", b"buffered", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "buffered", b"buffered", "clip_medians", b"clip_medians", "clip_norm", b"clip_norm", "shared", b"shared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adversary", b"adversary", "buffered", b"buffered", "clip_medians", b"clip_medians", "clip_norm", b"clip_norm", "passes", b"passes", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

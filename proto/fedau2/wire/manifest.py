@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from fedau2.v1 import task_pb2, tensors_pb2
 from fedau2.v1.task_pb2 import Graph, Resource, TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import erasers, item_axes, matchings, plans, releases, signatures, sizes, staleness, weights
+from fedau2.wire import erasers, item_axes, matchings, passes, plans, releases, signatures, sizes, staleness, weights
 from fedau2.wire.checks import positive, require
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import policy
@@ -92,6 +92,7 @@ def check(manifest: TaskManifest) -> None:
     erasers.check_tensors(manifest)
     policy.check(manifest)
     staleness.check(manifest)
+    passes.check(manifest)
 
 
 def shared(manifest: TaskManifest) -> dict[str, TensorSpec]:

@@ -17,6 +17,9 @@ MAX_PARAMETERS = 64
 MAX_CONTRIBUTIONS = 1_000_000
 """Largest `ClosingRule.maximum`."""
 
+MAX_WIDTH = 4_096
+"""Largest width of an adversary's hidden layer."""
+
 MAX_OVER_SELECTION = 100
 """The largest share of places beyond the goal."""
 
@@ -129,6 +132,7 @@ def _check_adversary(adversary: Adversary, states: set[str]) -> None:
     require(adversary.trigger in task_pb2.Trigger.values() and adversary.trigger != 0, f"{where}: unknown trigger")
     spread = adversary.head in (task_pb2.HEAD_DSVAE, task_pb2.HEAD_SCALAR)
     require(not spread or positive(adversary.variance), f"{where}: variance must be positive")
+    require(adversary.width <= MAX_WIDTH, f"{where}: width is at most {MAX_WIDTH}, not {adversary.width}")
     require(math.isfinite(adversary.epsilon) and adversary.epsilon >= 0, f"{where}: epsilon must not be negative")
     require(adversary.objective in task_pb2.Objective.values(), f"{where}: unknown objective {adversary.objective}")
     for name in ("clip_norm", "noise_multiplier"):

@@ -67,7 +67,7 @@ class Threads:
         job, population = self._job, self._population
         clients = population.clients(job.manifest, members, in_place=job.kernel.operations.in_place)
         trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
-        population.keep(members, trained.state, task.plan.local.steps)
+        population.keep(members, trained.state, trained.steps)
         add(sums, trained.contributions)
         return trained.report
 

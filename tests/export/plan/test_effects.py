@@ -15,6 +15,7 @@ from tests.plans import GENDER
         ("fedncf", {"adversary": {"head": "mlp", "variance": 2.0}}, "adversary.variance .* the head is mlp"),
         ("fedncf", {"adversary.prior": "uniform"}, "adversary.prior .* the objective is reversal"),
         ("fedncf", {"adversary": {"objective": "confusion", "trigger": "off"}}, "confusion has no trigger"),
+        ("fedncf", {"server.passes": 3, "adversaries": "none"}, "server.passes .* nothing is unlearned"),
         ("fedncf", {"server.staleness_exponent": 1.0}, "server.staleness_exponent .* server.most_stale is 0"),
         ("fedncf", {"adversary.pretrain_rounds": 9}, "adversary.pretrain_rounds .* no trigger is pretrain"),
         (
@@ -40,6 +41,9 @@ def test_a_setting_without_effect_is_refused(model, fragment, message):
         {"adversary": {"trigger": "pretrain", "pretrain_rounds": 9}},
         {"adversary": {"variance": 2.0}, "adversaries": "none"},
         {"server": {"most_stale": 3, "staleness_exponent": 1.0}},
+        {"server.passes": 3},
+        {"server.passes": 3, "adversaries": "none", "matchings": "all"},
+        {"server.passes": 3, "adversaries": "none", "erased": "all"},
     ],
 )
 def test_a_setting_that_some_adversary_uses_or_that_is_the_default_stays(fragment):
