@@ -63,7 +63,10 @@ class Threads:
                 reports[number] = self._chunk(now, task, chunks[number], sums)
 
     def _chunk(self, now: Round, task: Task, members: Members, sums: Sums) -> Report:
-        """Trains a chunk, of which nothing but its report stays in memory. Where it fails, nothing has changed."""
+        """Trains a chunk. Nothing of it but its report stays in memory.
+
+        On a device other than the CPU the population's state is copied, so that nothing has changed where it fails.
+        """
         job, population = self._job, self._population
         clients = population.clients(job.manifest, members, in_place=job.kernel.operations.in_place)
         trained = train_chunk(job, task, now.number, clients, summed=job.summed(sums))
