@@ -70,8 +70,14 @@ def _baseline(**by_model: Fragment) -> Mapping[str, Fragment]:
 PRESETS: Mapping[str, Mapping[str, Fragment]] = {
     "paper": _every("paper"),
     "recommended": {
-        # Users move so far in a round that maps of the rounds before miss them, unless they learn slowly.
-        "fedncf": {**_ERASED, "plan.local.private_learning_rate": 0.03, "engine.rounds": 500},
+        # Private vectors move away from maps that are a round late, unless they learn slowly. Then averages over more
+        # rounds still fit, and the folds of more users agree on more: chosen on MovieLens 100K, seed 0.
+        "fedncf": {
+            **_ERASED,
+            "plan.eraser.rate": 0.02,
+            "plan.local.private_learning_rate": 0.03,
+            "engine.rounds": 500,
+        },
         "fedrap": {
             "plan.adversary.objective": "confusion",
             "plan.adversary.epsilon": 1.0,
