@@ -36,7 +36,7 @@ def report(data_dir: Path | None, out: Path | None, quick: bool, console: Consol
         quick: true for fewer repeats and smaller cohorts.
         console: prints the tables.
     """
-    interactions, labels, items, source = _data(data_dir)
+    interactions, labels, items, source = data_of(data_dir)
     repeats = 3 if quick else 15
     training, rounds = {}, {}
     for model in NAIVE:
@@ -78,7 +78,7 @@ def workers(
         number: number of threads to compare with one.
         console: prints the table.
     """
-    interactions, labels, items, _ = _data(data_dir)
+    interactions, labels, items, _ = data_of(data_dir)
     gains = threads.report((interactions, labels, items), number, 3 if quick else 15, console)
     figures = list(map(asdict, gains))
     if out is not None:
@@ -86,7 +86,8 @@ def workers(
     return figures
 
 
-def _data(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:
+def data_of(data_dir: Path | None) -> tuple[Interactions, NDArray[np.int64], int, str]:
+    """Returns the training interactions of MovieLens 100K or of synthetic data, the genders, the items and its name."""
     try:
         dataset = load("ml-100k", data_dir)
     except DatasetError:

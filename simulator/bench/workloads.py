@@ -40,6 +40,7 @@ from simulator.engines.batched import BatchedEngine
 from simulator.engines.coordinator_process import CoordinatorProcess
 from simulator.engines.fleet import FleetEngine
 from simulator.engines.kernels import KernelName, choose
+from simulator.memory import keep_freed
 
 SMALL = fedncf_parameters.Widths(gmf=0, mlp=32, hidden=(32, 16))
 """Widths of the small workload: an MLP 64-32-16-1 on user and item vectors of 32, without an adversary."""
@@ -126,12 +127,17 @@ class PaperWorkload:
         """Measures whole rounds with the server's step."""
         return self._alternate(self._loop.run, BatchedEngine.train_round, repeats)
 
+    def ways(
+        self, ours: Callable[[BatchedEngine, NDArray[np.int64]], object] = BatchedEngine.train_round
+    ) -> Mapping[KernelName, Callable[[], object]]:
+        """Returns the work with each kernel of this machine: whole rounds, or another method of the engine."""
+        return {kernel: partial(ours, engine, self._members) for kernel, engine in self._engines.items()}
+
     def _alternate(
         self, loop: Callable[..., object], ours: Callable[[BatchedEngine, NDArray[np.int64]], object], repeats: int
     ) -> Ratios:
         members = self._members
-        ways = {kernel: partial(ours, engine, members) for kernel, engine in self._engines.items()}
-        return alternate(lambda: loop(members, self._interactions), ways, len(members), repeats)
+        return alternate(lambda: loop(members, self._interactions), self.ways(ours), len(members), repeats)
 
 
 def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratios:
@@ -139,6 +145,13 @@ def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio
 
     The naive loop sums each client's start minus its end.
     """
+    loop, ways = small_ways(clients, items)
+    return alternate(loop, ways, clients, repeats)
+
+
+def small_ways(clients: int, items: int) -> tuple[Callable[[], object], Mapping[KernelName, Callable[[], object]]]:
+    """Returns the work of `small_workload` by the naive loop, and with each kernel of this machine."""
+    keep_freed()  # as the engine does
     rng = np.random.default_rng(0)
     positives = [np.sort(rng.choice(items, 100, replace=False)) for _ in range(clients)]
     plan = plan_of("fedncf", {"local": {"steps": 2, "chunk": 250, "shared_learning_rate": 0.01}})
@@ -147,7 +160,7 @@ def small_workload(repeats: int, clients: int = 100, items: int = 1682) -> Ratio
     tensors = [[_tensors(step) for step in client] for client in samples]
     task = _small_task(items, plan)
     ways = {kernel: partial(_separate, task, samples, choose(kernel, task.manifest).operations) for kernel in kernels()}
-    return alternate(lambda: loop.run_steps(range(clients), tensors, 0.01), ways, clients, repeats)
+    return partial(loop.run_steps, range(clients), tensors, 0.01), ways
 
 
 def _tensors(step: Samples) -> Sample:

@@ -23,15 +23,16 @@ from simulator.engines.engine import RoundReport, Traffic, require_any_cohort, r
 from simulator.engines.executors.contract import Start
 from simulator.engines.executors.threads import Threads
 from simulator.engines.kernels import KernelName
+from simulator.memory import keep_freed
 from simulator.population.population import Members, Population
 from simulator.unlearning.baselines import Noise
 from simulator.unlearning.renewal import Renewal
 
 CHUNK = 96
-"""Most clients in a call of the kernel."""
+"""Most clients in a call of the kernel; a few more where chunks are cut by interactions."""
 
 LEAST = 48
-"""Clients from which on a cohort is cut into two chunks at least, so that two workers share it."""
+"""Clients above which a cohort is cut into an even number of chunks, so that two workers share it."""
 
 NUMBERS = 5 * 2**17
 """Most private numbers in a call with several clients, so that a step's data fits the processor's cache."""
@@ -39,8 +40,8 @@ NUMBERS = 5 * 2**17
 COPIES = 2**25
 """Most numbers of copied dense tensors in a call. With several local steps each client has copies of them.
 
-The size of a chunk depends on the task and the cohort alone and not on the number of workers: the same chunks give the
-same bytes.
+The size of a chunk depends on the task, the cohort and its interactions alone, not on the number of workers: the same
+chunks give the same bytes.
 
 Sometimes each contribution is needed by itself, for the aggregator or for a defence. Then a call has one client, as on
 a device: several clients in a call would be padded to the longest history, which costs more than more calls.
@@ -98,6 +99,7 @@ class BatchedEngine:
     ) -> None:
         require_any_cohort(task.plan)
         require_own_rounds(task.plan)
+        keep_freed()
         self._job = Job(task, kernel, device)
         self._executor = start(self._job, population, workers)
         self._noise, self._renewal = noise or Noise(0), renewal
@@ -108,6 +110,10 @@ class BatchedEngine:
         self._round = 0
         numbers = sum(math.prod(spec.shape) for spec in manifest.private(task))
         self._chunk = CHUNK if self._job.kernel.operations.in_place else min(CHUNK, max(1, NUMBERS // max(1, numbers)))
+        # A client with a vector of its own works on each sample. One whose private numbers are of all items, or that is
+        # read as a whole, mostly works on the catalogue.
+        self._by_interactions = 0 < numbers < task.items and task.plan.local.steps == 1
+        self._summed = self._job.summed(self._job.sums(Round(0, checkpoint, self._noise)))
         if task.plan.local.steps > 1:
             dense = [spec for spec in manifest.shared(task).values() if spec.kind == TENSOR_KIND_DENSE]
             copied = sum(math.prod(spec.shape) for spec in dense)
@@ -136,7 +142,7 @@ class BatchedEngine:
         """Trains a cohort and adds up its contributions, without the server's step."""
         members = members[members.argsort()]
         now = Round(self._round, self.checkpoint, self._noise, clip.kept(self._server_state))
-        total, reports = self._executor.train(now, self._chunks(members, self._job.summed(self._job.sums(now))))
+        total, reports = self._executor.train(now, self._chunks(members))
         self._noise.disturb(self._population, members, self._round)
         if self._noise.private:
             self._executor.changed(members)
@@ -144,13 +150,19 @@ class BatchedEngine:
             on_sums.open_noisy(total, self._layout, self._manifest.secure_sums, self._noise.seed, self._round)
         return total, RoundReport.join(members, reports)
 
-    def _chunks(self, members: Members, summed: bool) -> list[Members]:
-        size = 1
-        if summed:
-            size = min(self._chunk, max(LEAST, math.ceil(len(members) / 2)))
-        elif self._job.factored and self._job.kernel.operations.in_place:
-            size = TOGETHER
-        return [members[start : start + size] for start in range(0, len(members), size)]
+    def _chunks(self, members: Members) -> list[Members]:
+        """Cuts a cohort into chunks of about the same work."""
+        if not self._summed:
+            size = TOGETHER if self._job.factored and self._job.kernel.operations.in_place else 1
+            return [members[start : start + size] for start in range(0, len(members), size)]
+        chunks = math.ceil(len(members) / min(self._chunk, max(LEAST, math.ceil(len(members) / 2))))
+        chunks += chunks > 1 and chunks % 2
+        work = np.ones(len(members))
+        if self._by_interactions:
+            work = np.array([len(self._population.interactions[member]) for member in members.tolist()], np.float64)
+        done = work.cumsum()
+        cuts = np.searchsorted(done - work / 2, done[-1] * np.arange(1, chunks) / chunks)
+        return [chunk for chunk in np.split(members, cuts) if len(chunk)]
 
     def close(self) -> None:
         """Ends the executor's workers."""

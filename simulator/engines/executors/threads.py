@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import torch
@@ -37,12 +38,14 @@ class Threads:
         for number in range(len(chunks)):
             waiting.put(number)
         reports: dict[int, Report] = {}
-        threads = min(self._workers, len(chunks))
-        with _single_threaded(), ThreadPoolExecutor(threads) as pool:
-            work = [pool.submit(self._work, now, task, chunks, waiting, reports) for _ in range(threads)]
-            sums, *others = (done.result() for done in work)
-        for other in others:
-            merge(sums, other)
+        work = partial(self._work, now, task, chunks, waiting, reports)
+        others = min(self._workers, len(chunks)) - 1
+        # The calling thread is one of the workers: a thread for one worker alone would only cost time.
+        with _single_threaded(), ThreadPoolExecutor(max(1, others)) as pool:
+            working = [pool.submit(work) for _ in range(others)]
+            sums = work()
+            for other in working:
+                merge(sums, other.result())
         for number in sorted(set(range(len(chunks))) - reports.keys()):  # alone now, with all of the device's memory
             torch.cuda.empty_cache()
             with _single_threaded():
