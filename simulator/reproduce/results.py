@@ -79,7 +79,16 @@ def collect(
         if cell.name in metrics and cell.original in metrics:
             row |= _over_users(folder / cell.name, folder / cell.original)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return _of_one_type(pd.DataFrame(rows))
+
+
+def _of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
+    """Writes the numbers of a column as text if it has text too: a setting may be a number of one recommender alone."""
+    for name in frame.columns[frame.dtypes == object]:
+        known = frame[name].notna()
+        if len({isinstance(value, str) for value in frame.loc[known, name]}) > 1:
+            frame.loc[known, name] = frame.loc[known, name].map(str)
+    return frame
 
 
 def _settings(config: Config) -> dict[str, Any]:
