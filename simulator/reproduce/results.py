@@ -84,7 +84,7 @@ def collect(
 
 def _of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
     """Writes the numbers of a column as text if it has text too: a setting may be a number of one recommender alone."""
-    for name in frame.columns[frame.dtypes == object]:
+    for name in frame.columns:
         known = frame[name].notna()
         if len({isinstance(value, str) for value in frame.loc[known, name]}) > 1:
             frame.loc[known, name] = frame.loc[known, name].map(str)
