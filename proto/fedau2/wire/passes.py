@@ -33,7 +33,7 @@ def check_contribution(task: TaskManifest, updates: Mapping[str, Update], round_
 
     Args:
         task: the checked manifest.
-        updates: of the contribution, by tensor, each of which has been checked.
+        updates: of the contribution, by tensor; their types and shapes have been checked.
         round_number: of the round, as the device was given it.
 
     Raises:
@@ -44,7 +44,9 @@ def check_contribution(task: TaskManifest, updates: Mapping[str, Update], round_
     own = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED and spec.name in updates]
     if moves(task.plan.server.passes, round_number):
         if not own:
-            raise ContributionError(f"round {round_number} is no pass, and no tensor of the recommender is carried")
+            raise ContributionError(
+                f"round {round_number} moves the recommender, and the contribution has no tensor of it"
+            )
         return
     for name in own:
         update = updates[name]
