@@ -5,7 +5,7 @@ numbers by name here. `client_sdk.kernel.models.plan_of` makes the recommender's
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fedau2.v1.task_pb2 import Adversary, Draw, Eraser, Head, LocalUpdate, Matching, Objective, TaskManifest, Trigger
@@ -213,6 +213,10 @@ class TrainingPlan(Generic[P]):
             noise=task.noise,
             passes=task.plan.server.passes,
         )
+
+    def personal(self) -> "TrainingPlan[P]":
+        """Returns the plan of a personal step: one local step, which moves private tensors on a model of any round."""
+        return replace(self, local=replace(self.local, steps=1), passes=0)
 
     def moves(self, round_number: int) -> bool:
         """Returns True if a round moves the recommender and private tensors, False if it is a pass."""

@@ -28,7 +28,7 @@ class PersonalSteps:
     """
 
     def __init__(self, task: GraphTask, round_number: int, client: ClientData) -> None:
-        self._task = replace(task, plan=replace(task.plan, local=replace(task.plan.local, steps=1)))
+        self._task = replace(task, plan=task.plan.personal())
         confusing = {each.name for each in task.plan.adversaries if each.objective == OBJECTIVE_CONFUSION}
         labels = {name: label for name, label in client.labels.items() if name in confusing}
         self._round, self.client = round_number, replace(client, labels=labels)

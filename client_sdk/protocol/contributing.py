@@ -23,7 +23,7 @@ from fedau2.v1.device_pb2 import (
     UploadOffsetResponse,
 )
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED
+from fedau2.v1.tensors_pb2 import TENSOR_KIND_TABLE, TENSOR_SCOPE_SHARED
 from fedau2.wire import blobs, contributions, manifest, matchings
 from fedau2.wire.contributions import Rows, Update
 from fedau2.wire.status import Status, StatusError
@@ -85,7 +85,7 @@ def train(
     _check_finite(result)
     defended = defences.defend(job.manifest, result.contribution, job.client.key, assignment.round, key)
     if mask is None:
-        data = contributions.encode(contributions.clip(defended or _nothing(job.manifest), assignment.bound))
+        data = contributions.encode(contributions.clip(defended or nothing(job.manifest), assignment.bound))
     else:
         data = mask.masked(defended)
     parts = matchings.labelled(job.manifest.plan)
@@ -152,13 +152,16 @@ def _send(header: UploadHeader, data: bytes, lease: Lease) -> Generator[Wish, An
     return (yield from ask(Upload(whole, data, lease.left()), UploadContributionResponse))
 
 
-def _nothing(task: TaskManifest) -> dict[str, Update]:
-    """Returns zeros for the smallest tensor, for a device that carries none: no coordinator takes empty contributions.
+def nothing(task: TaskManifest) -> dict[str, Update]:
+    """Returns the contribution of a device that has no tensor to carry: no coordinator takes one without tensors.
 
-    In a pass this is a device that knows no attribute. Nothing is done with the recommender's tensors then.
+    In a pass this is a device that knows no attribute. It carries the recommender's smallest tensor, with which nothing
+    is done then: no row of a table, and zeros for any other.
     """
     specs = (spec for spec in manifest.shared(task).values() if spec.scope == TENSOR_SCOPE_SHARED)
     smallest = min(specs, key=lambda spec: math.prod(spec.shape))
+    if smallest.kind == TENSOR_KIND_TABLE:
+        return {smallest.name: Rows(np.zeros(0, np.int64), np.zeros((0, *smallest.shape[1:]), np.float32))}
     return {smallest.name: np.zeros(tuple(smallest.shape), np.float32)}
 
 

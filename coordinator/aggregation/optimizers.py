@@ -55,7 +55,7 @@ def server_step(
         mean: the mean of each tensor that contributions carried; any other tensor keeps its value and state.
         variances: of the known noise on each number of the mean, by tensor; none of a tensor without such noise.
         members: users of the round, see `statistics.stepped`; only plans with matchings or an eraser need them.
-        round_number: of the round; only plans with passes or restarts need it.
+        round_number: of the round, as devices are given it; only plans with passes or restarts need it.
 
     Returns:
         The new checkpoint and the new state.

@@ -44,7 +44,7 @@ def restart(manifest: TaskManifest, checkpoint: Tensors, state: Tensors, round_n
         manifest: the checked manifest.
         checkpoint: after the server's step; changed in place.
         state: the server's, after the step; changed in place.
-        round_number: of the round that ends.
+        round_number: of the round that ends, as devices are given it.
     """
     for adversary in due(manifest.plan, round_number):
         key = blobs.sha256(f"fedau2 restart {round_number} {adversary} ".encode() + manifest.checkpoint.sha256)

@@ -86,7 +86,7 @@ class Commits:
         private = self.blobs.private
         checkpoint, state = unpack(self.blobs.served.get(old.checkpoint)), unpack(private.get(old.server_state))
         given = spec.manifest, checkpoint, state, mean, variances
-        checkpoint, state = server_step(*given, round_number=number)
+        checkpoint, state = server_step(*given, round_number=old.given_round)
         if erasing.lacking(spec.manifest, checkpoint):
             _log.warning(
                 "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. It needs users of "

@@ -39,7 +39,7 @@ def assignment(row: TaskRow, task: OpenTask, assignment_id: bytes, size: Size) -
     return Assignment(
         assignment_id=assignment_id,
         task_id=row.task_id,
-        round=row.round + row.skipped,
+        round=row.given_round,
         manifest=Resource(sha256=row.manifest, size=size(row.manifest)),
         checkpoint=Resource(sha256=row.checkpoint, size=size(row.checkpoint)),
         lease=task.spec.closing.lease,
@@ -62,7 +62,7 @@ def newest_model(row: TaskRow, size: Size) -> ModelVersion | None:
         encoded = _encoded(row, size)
     except FileNotFoundError:
         return None
-    number = row.round + row.skipped
+    number = row.given_round
     return ModelVersion(task_id=row.task_id, round=number, manifest=manifest, checkpoint=checkpoint, encoded=encoded)
 
 
@@ -122,7 +122,7 @@ def _secure_sums(row: TaskRow, task: OpenTask, seen: LogHead | None) -> SecureSu
     if machine.state == ROUND_STATE_OPENING:
         message.opening_since.FromMicroseconds(round(machine.frozen * 1e6))
     # Numbers that were skipped may have had sums too, so this is the most that there were.
-    sums = row.round + row.skipped - task.spec.manifest.first_round
+    sums = row.given_round - task.spec.manifest.first_round
     if policy.noise_multiplier and sums:
         distance = privacy.mu(min(sums, policy.max_participations), policy.noise_multiplier)
         message.epsilon, message.delta = privacy.epsilon(distance, privacy.SERVED_DELTA), privacy.SERVED_DELTA

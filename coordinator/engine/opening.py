@@ -132,7 +132,7 @@ class Opener:
         left, pause = list(rows), FIRST
         while left:
             try:
-                await unmasker.close_round(bytes.fromhex(left[-1].task_id), left[-1].round + left[-1].skipped)
+                await unmasker.close_round(bytes.fromhex(left[-1].task_id), left[-1].given_round)
                 left.pop()
             except UnmaskerError:
                 await asyncio.sleep(pause)
@@ -175,9 +175,8 @@ class Opener:
         """Fetches the key of a task's open round; returns None if another round is open meanwhile, or has to be."""
         row = self._tasks.row(task.task_id)
         manifest = await asyncio.to_thread(self._served.get, row.manifest)
-        hidden = HiddenRound(
-            bytes.fromhex(row.task_id), row.round + row.skipped, manifest, row.checkpoint, task.spec.manifest
-        )
+        number, task_id = row.given_round, bytes.fromhex(row.task_id)
+        hidden = HiddenRound(task_id, number, manifest, row.checkpoint, task.spec.manifest)
         self._keyed[task.task_id] = hidden
         async with self._seen.lock:
             key, head = await unmasker.open_round(hidden, await self._seen.newest(unmasker.identity))
@@ -227,8 +226,7 @@ class Opener:
             answer.cancel()
 
     def _number(self, task: OpenTask) -> int:
-        row = self._tasks.row(task.task_id)
-        return row.round + row.skipped
+        return self._tasks.row(task.task_id).given_round
 
 
 def _waits(task: OpenTask, round: RoundMachine) -> bool:

@@ -6,6 +6,7 @@ from coordinator.engine.durability import Durability
 from coordinator.engine.recall import Recall
 from coordinator.engine.refusals import answer_of, refusal
 from coordinator.engine.task_table import TaskTable
+from coordinator.errors import InvalidContributionError
 from coordinator.model import pace
 from coordinator.model.effects import Effect
 from coordinator.model.leases import Answer
@@ -14,6 +15,9 @@ from coordinator.model.round_machine import RoundMachine
 from coordinator.model.task import Contribution
 from fedau2.v1.device_pb2 import ReportFailureRequest, UploadHeader
 from fedau2.v1.task_pb2 import RetryWindow
+from fedau2.wire import passes
+from fedau2.wire.errors import ContributionError
+from fedau2.wire.secure.masked import Masked
 
 Receive = Callable[[OpenTask], Awaitable[Contribution | None]]
 """Receives a contribution; None: it is not whole yet. Raises a `TimeoutError` at the end of its lease."""
@@ -55,12 +59,14 @@ class Reports:
         if (task := await self._holder(key)) is not None:
             judged = self._judged(task, key, header.sha256)
         if task is not None and judged is Answer.ACCEPTED:
+            number = self._tasks.row(task.task_id).given_round  # another round may be open after the next await
             try:
                 contribution = await receive(task)
             except TimeoutError:
                 raise refusal(Answer.LATE, self._retry(task, Answer.LATE)) from None
             if contribution is None:
                 return None
+            _expect_round(task, contribution, number)
 
         def decide(round: RoundMachine) -> Decision:
             return (judged, []) if contribution is None else round.report(key, header.sha256, self._clock())
@@ -124,3 +130,17 @@ class Reports:
         open_task = self._tasks.open_task(assignment.task_id)
         answer = answer_of(assignment, row, sha256, open_task.spec.rule.most_stale if open_task else 0)
         return answer, self._retry(self._tasks.open_task_of(row.population), answer)
+
+
+def _expect_round(task: OpenTask, contribution: Contribution, number: int) -> None:
+    """Checks that a contribution which can be read fits its round.
+
+    Raises:
+        InvalidContributionError: it does not.
+    """
+    if isinstance(contribution.content, Masked):
+        return
+    try:
+        passes.check_contribution(task.spec.manifest, contribution.content, number)
+    except ContributionError as error:
+        raise InvalidContributionError(f"the contribution was refused: {error}") from error

@@ -59,9 +59,9 @@ class TaskRow:
 
     Hashes address blobs. That of the encoded checkpoint is empty without an `encoding`. `closing` is a serialised
     `ClosingRule`, `versions` a serialised `ClientVersions`, and `norms` a serialised `ContributionNorms`. `kept` are
-    older models, oldest first, and `opening` is the sum of the open round once it has been opened. A device is
-    given the number of a round plus `skipped`: the rounds of the task's ancestors. It grows when a copy is restored or
-    the task is put back, so that no number is given twice.
+    older models, oldest first, and `opening` is the sum of the open round once it has been opened. `skipped` is added
+    to the number of a round that anybody else is given, see `given_round`: the rounds of the task's ancestors. It grows
+    when a copy is restored or the task is put back, so that no number is given twice.
     """
 
     task_id: str
@@ -127,13 +127,22 @@ class TaskRow:
             old: the task that it replaces.
             first_round: as its manifest says; a number that was given already is not given again.
         """
-        skipped = max(first_round, old.round + old.skipped)
+        skipped = max(first_round, old.given_round)
         return replace(self, state=old.state, rounds=old.rounds - old.round, skipped=skipped)
 
     @property
     def open(self) -> bool:
         """The task has an open round: it is neither finished nor stopped."""
         return self.state in OPEN_STATES
+
+    @property
+    def given_round(self) -> int:
+        """The number of the open round that devices and the unmasker are given.
+
+        Whatever both sides derive from a round's number, such as passes and restarts, follows from this one. `round` is
+        the coordinator's own count.
+        """
+        return self.round + self.skipped
 
     def kept_model(self, round: int) -> KeptModel | None:
         """Returns the kept model that was the newest after so many rounds, if there is one."""

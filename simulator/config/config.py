@@ -50,6 +50,11 @@ class Config(Section):
                 "is: set plan.server.passes to 0"
             )
         after = self.after_training
+        if self.plan.server.passes and after.erase_every:
+            raise ValueError(
+                "after_training.erase_every moves the state of users, and passes leave it as it is: set "
+                "plan.server.passes to 0, or erase with plan.erased"
+            )
         if self.evaluation.personal_steps and (after.noise or after.floor or after.erasure != "none"):
             raise ValueError(
                 "evaluation.personal_steps are taken from the state that was trained, and after_training changes it: "

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from client_sdk.kernel.training import CPU, Task
+from client_sdk.protocol.contributing import nothing
 from coordinator.aggregation import clip
 from coordinator.aggregation.optimizers import server_step
 from coordinator.aggregation.secure_sum import SecureSum
@@ -200,7 +201,8 @@ class BatchedEngine:
     def _uploaded_in(self, round_number: int) -> float:
         task = Task.load(self._manifest, self.checkpoint)
         clients = range(min(_SAMPLED, len(self._population)))
-        return float(np.mean([len(encode(self._contribution(task, round_number, client))) for client in clients]))
+        sent = (self._contribution(task, round_number, client) or nothing(self._manifest) for client in clients)
+        return float(np.mean([len(encode(contribution)) for contribution in sent]))
 
     def _contribution(self, task: Task, round_number: int, client: int) -> dict[str, Update]:
         """Computes one contribution at a time, since it may be as large as the model. Noise fills every row."""

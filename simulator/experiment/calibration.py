@@ -21,6 +21,7 @@ from fedau2.wire.secure import policy as policies
 from simulator import gpu
 from simulator.config.sections import EngineSettings
 from simulator.engines.batched import BatchedEngine
+from simulator.errors import ConfigError
 from simulator.experiment import assembly, turns
 from simulator.population.population import Population
 
@@ -154,7 +155,16 @@ def calibrate(
         checkpoint: initial shared tensors.
         population: the clients, before their first round; training changes their state.
         advance: called after each round.
+
+    Raises:
+        ConfigError: the plan has passes, and the rounds are so few that the recommender moves in the first alone.
     """
+    cycle = task.plan.server.passes + 1
+    if 1 < cycle >= settings.rounds:
+        raise ConfigError(
+            f"with server.passes {cycle - 1}, {settings.rounds} rounds move the recommender once, and contributions to "
+            f"later ones may be larger: train at least {cycle + 1} rounds to measure them"
+        )
     # Where large states were scaled down, sums for an erasure would be those of other users than it is for.
     whole = erasers.tensors(task.plan)
     sizes = {name: Sizes(share=1.0 if name in whole else QUANTILE) for name in manifest.shared(task)}
@@ -162,7 +172,6 @@ def calibrate(
     device = gpu.device(settings.device)
     engine = BatchedEngine(task, checkpoint, population, settings.workers, kernel=settings.kernel, device=device)
     # In a pass a client says nothing of the recommender, so rounds are measured that move it.
-    cycle = task.plan.server.passes + 1
     spread = np.linspace(0, settings.rounds - 1, min(ROUNDS, settings.rounds)).astype(int)
     measured = set((spread - spread % cycle).tolist())
     for number in range(settings.rounds):

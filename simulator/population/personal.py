@@ -39,7 +39,7 @@ def stepped(
         numbers: of the steps; a device never uses a number twice.
         followed: objectives of the adversaries that the steps follow, where the attribute is known.
     """
-    one = replace(task, plan=replace(task.plan, local=replace(task.plan.local, steps=1)))
+    one = replace(task, plan=task.plan.personal())
     parts = []
     for start in range(0, len(members), _CHUNK):
         chunk = members[start : start + _CHUNK]

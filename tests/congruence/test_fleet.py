@@ -120,3 +120,18 @@ def test_a_coordinator_killed_in_mid_round_ends_in_the_same_bytes(
         engine.close()
     assert coordinator.kills == 3
     assert disturbed == undisturbed
+
+
+@pytest.mark.parametrize("model", ["fcf", "pfedrec"])
+def test_devices_without_a_label_send_as_many_bytes_in_a_pass_as_the_engine_counts(
+    model, make_bundle, make_population, fleet, batched, cohorts
+):
+    bundle = make_bundle(model=model, server__passes=1)
+    population = make_population(bundle)
+    population.attributes["gender"][:] = [None] * len(population)
+    counted = batched(bundle, population)._uploaded_in(1)
+    engine = fleet(bundle, population, rounds=2)
+    engine.train_round(cohorts[0])
+    before = engine.counts.uploaded
+    engine.train_round(cohorts[1])
+    assert engine.counts.uploaded - before == counted * len(cohorts[1])

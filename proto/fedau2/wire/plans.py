@@ -47,6 +47,7 @@ def check_plan(plan: Plan, states: set[str]) -> None:
         _check_optimizer("server.adversary", plan.server.adversary)
     matchings.check(plan, states)
     erasers.check(plan, states)
+    _check_rounds(plan)
     for name in ("clip_norm", "clip_medians"):
         value = getattr(plan.server, name)
         require(math.isfinite(value) and value >= 0, f"server.{name} must be 0 or a positive number, not {value}")
@@ -54,6 +55,22 @@ def check_plan(plan: Plan, states: set[str]) -> None:
         not plan.server.clip_medians or plan.server.clip_norm > 0,
         "server.clip_medians needs a positive server.clip_norm, which holds before a median is known; with secure sums "
         "both must be 0",
+    )
+
+
+def _check_rounds(plan: Plan) -> None:
+    """Checks what depends on a round's number."""
+    restarting = [adversary.name for adversary in plan.adversaries if adversary.restart_every]
+    require(
+        not restarting or not plan.server.HasField("buffered"),
+        "server.most_stale must be 0 where adversaries restart: a late contribution would be of tensors that are gone. "
+        f"restart_every is above 0 for {', '.join(restarting)}",
+    )
+    cycle, apart = plan.server.passes + 1, plan.minimum_separation
+    require(
+        cycle == 1 or not apart or apart % cycle > 0,
+        f"minimum_separation is {apart}, a multiple of server.passes + 1: a device that takes part as often as it may "
+        "would meet passes alone, or none",
     )
 
 

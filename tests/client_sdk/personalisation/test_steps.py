@@ -94,6 +94,18 @@ def test_a_personal_step_is_the_kernels_private_update_with_shared_tensors_fixed
     assert blobs.pack(graphs.tensors) == before, "a shared tensor changed"
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_steps_move_on_a_model_of_any_round(number):
+    made = plans.make("fedncf", plans.GENDER, server__passes=1)
+    graphs = loaded(build("fedncf", [f"item-{row}" for row in range(30)], made, 0))
+    client = data(graphs.manifest)
+    ours, theirs = PersonalSteps(graphs, number, client), PersonalSteps(GRAPHS["fedncf"], number, client)
+    for personal in (ours, theirs):
+        personal.step(0)
+    assert ours.state.steps.tolist() == [1]
+    assert ours.state.pack() == theirs.state.pack()
+
+
 @pytest.mark.parametrize(("name", "unlearns"), [("fedncf", False), ("fedncf, confusion", True)])
 def test_no_step_depends_on_the_label_and_confusion_on_whether_it_is_known(name, unlearns):
     states = []

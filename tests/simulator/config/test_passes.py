@@ -1,5 +1,7 @@
 """Settings of passes, widths and restarts in a run and in a task: what fits, and who refuses what does not."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from client_sdk.errors import MissingFeatureError
@@ -7,9 +9,12 @@ from client_sdk.protocol import manifests
 from export.bundle import build
 from export.errors import PlanError
 from export.plan.message import to_document
+from fedau2.wire import manifest, staleness
+from fedau2.wire.errors import ManifestError
 from simulator.audit.planning import plan
 from simulator.config.config import Config
 from simulator.errors import ConfigError
+from simulator.experiment.calibration import calibrate
 from tests import plans
 
 
@@ -18,6 +23,38 @@ def test_noise_of_baselines_is_refused(noise):
     Config.of({"plan.server.passes": 1})
     with pytest.raises(ConfigError, match=r"server\.passes"):
         Config.of({"plan.server.passes": 1, **noise})
+
+
+def test_an_erasure_that_is_made_again_in_training_is_refused():
+    Config.of({"plan.server.passes": 1, "after_training.erasure": "kernel"})
+    with pytest.raises(ConfigError, match=r"erase_every"):
+        Config.of({"plan.server.passes": 1, "after_training.erasure": "kernel", "after_training.erase_every": 2})
+
+
+def test_late_contributions_to_adversaries_that_restart_are_refused():
+    restarting = {**plans.GENDER, "restart_every": 2}
+    plans.make("fedncf", plans.GENDER, server__most_stale=2)
+    with pytest.raises(PlanError, match=r"most_stale must be 0 .* restart_every is above 0 for gender"):
+        plans.make("fedncf", restarting, server__most_stale=2)
+    task = build("fedncf", ["a", "b"], plans.make("fedncf", restarting), 0, training=False, serving=False).manifest
+    task.plan.server.buffered.most_stale = 2
+    task.required_features.append(staleness.FEATURE)
+    with pytest.raises(ManifestError, match="adversaries restart"):
+        manifest.check(task)
+
+
+@pytest.mark.parametrize(("apart", "fits"), [(0, True), (1, True), (2, True), (3, False), (4, True), (6, False)])
+def test_devices_meet_passes_and_other_rounds(apart, fits):
+    settings = {"server__passes": 2, "minimum_separation": apart}
+    with nullcontext() if fits else pytest.raises(PlanError, match=r"multiple of server\.passes \+ 1"):
+        plans.make("fedncf", plans.GENDER, **settings)
+
+
+def test_calibration_needs_a_second_step_of_the_recommender():
+    task = build("fedncf", ["a", "b"], plans.make("fedncf", plans.GENDER, server__passes=3), 0, training=False).manifest
+    for rounds in (1, 4):
+        with pytest.raises(ConfigError, match="at least 5 rounds"):
+            calibrate(Config.of({"engine.rounds": rounds}).engine, task, {}, None)
 
 
 def test_a_plan_is_the_same_after_its_message():

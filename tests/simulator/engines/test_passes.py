@@ -108,3 +108,10 @@ def test_a_round_in_which_nobody_knows_the_attribute_changes_nothing():
 def test_contributions_of_passes_are_smaller():
     uploads = [engine_of("fedncf", server__passes=passes).traffic(1).uploaded for passes in (0, 1, 3)]
     assert uploads == sorted(uploads, reverse=True)
+
+
+@pytest.mark.parametrize("model", ["fcf", "pfedrec", "fedncf"])
+def test_who_knows_no_attribute_sends_a_few_bytes_in_a_pass(model):
+    engine = engine_of(model, genders="?", server__passes=1)
+    assert 0 < engine._uploaded_in(1) < 100 < engine._uploaded_in(0)
+    assert engine.traffic(1).uploaded == (engine._uploaded_in(0) + engine._uploaded_in(1)) / 2

@@ -19,8 +19,8 @@ HISTORIES = [np.array(rows) for rows in ([1, 4, 9], [0], [2, 3, 5, 8, 13, 21], [
 LABELS = ["F", None, "M", "F"]
 
 
-def crowd(model, adversary, weighed):
-    plan = plans.make(model, adversary)
+def crowd(model, adversary, weighed, passes=0):
+    plan = plans.make(model, adversary, server__passes=passes)
     if weighed:
         plan.interactions.CopyFrom(InteractionWeights(view=1, like=2, purchase=3))
     bundle = build(model, [f"item-{row}" for row in range(30)], plan, 0)
@@ -41,12 +41,17 @@ def on_device(bundle, population, member, steps):
 
 
 @pytest.mark.parametrize(
-    ("model", "adversary", "weighed"),
-    [("fedncf", plans.GENDER, False), ("fedncf", CONFUSION, True), ("fedrap", CONFUSION, False)],
-    ids=["reversal", "confusion and weights", "fedrap"],
+    ("model", "adversary", "weighed", "passes"),
+    [
+        ("fedncf", plans.GENDER, False, 0),
+        ("fedncf", CONFUSION, True, 0),
+        ("fedrap", CONFUSION, False, 0),
+        ("fedncf", plans.GENDER, False, 1),
+    ],
+    ids=["reversal", "confusion and weights", "fedrap", "in a pass"],
 )
-def test_they_are_the_devices_own(model, adversary, weighed):
-    bundle, population = crowd(model, adversary, weighed)
+def test_they_are_the_devices_own(model, adversary, weighed, passes):
+    bundle, population = crowd(model, adversary, weighed, passes)
     task = Task.load(bundle.manifest, blobs.unpack(bundle.blob(bundle.manifest.checkpoint)))
     before = population.take(np.arange(4)).pack()
     members = np.array([3, 0, 2, 1])
