@@ -89,8 +89,9 @@ class Commits:
         checkpoint, state = server_step(*given, round_number=number)
         if erasing.lacking(spec.manifest, checkpoint):
             _log.warning(
-                "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. It needs users of "
-                "each class in the rounds, as many as eraser.minimum says",
+                "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. Until it has, they "
+                "show states as these are, also what they trained for an ancestor without this eraser. The eraser "
+                "needs users of each class in the rounds, as many as eraser.minimum says",
                 old.task_id,
                 number,
             )

@@ -55,6 +55,26 @@ def shapes(eraser: Eraser, width: int) -> dict[str, list[int]]:
     }
 
 
+def continues(old: TaskManifest, new: TaskManifest) -> bool:
+    """Returns True if the maps of a task, and the averages that they are fitted to, are a successor's as well.
+
+    Both tasks have an eraser of the same attributes, states and frequencies. What only sets how much is moved and how
+    fast averages forget may differ.
+    """
+    if not (old.plan.HasField("eraser") and new.plan.HasField("eraser")):
+        return False
+    return _meaning(old) == _meaning(new)
+
+
+def _meaning(manifest: TaskManifest) -> tuple[Eraser, list[TensorSpec]]:
+    """Returns the eraser without the settings that change no number's meaning, and its private and own tensors."""
+    eraser = Eraser.FromString(manifest.plan.eraser.SerializeToString())
+    for name in ("length", "floor", "rate", "minimum"):
+        eraser.ClearField(name)
+    names = {*eraser.protects, *tensors(manifest.plan)}
+    return eraser, [TensorSpec(name=spec.name, shape=spec.shape) for spec in manifest.tensors if spec.name in names]
+
+
 def check(plan: Plan, states: Collection[str]) -> None:
     """Checks the eraser of a plan against the names of the states that it may erase from.
 
