@@ -131,13 +131,15 @@ def check_tensors(manifest: TaskManifest) -> None:
 
 
 def _check_private(manifest: TaskManifest, width: int) -> None:
-    """Checks that all private tensors are erased from. Only the recommender knows the width of derived states."""
+    """Checks that all that devices show is erased from. Only the recommender knows the width of derived states."""
     specs, protects = _private(manifest), set(manifest.plan.eraser.protects)
+    for name in manifest.derived_states:
+        require(name in protects, f"eraser: the computed state {name} would be shown as it is")
     for spec in specs:
         require(spec.name in protects, f"eraser: the private tensor {spec.name} would be shown as it is")
         require(not spec.item_axis, f"eraser: the size of the private tensor {spec.name} depends on the catalogue")
     known = sum(math.prod(spec.shape) for spec in specs)
-    derived = len(protects) > len(specs)
+    derived = bool(manifest.derived_states)
     require(
         manifest.plan.local.steps == 1 or not derived,
         "an eraser of states that devices compute needs local.steps 1: each of several steps sees a part of the "
