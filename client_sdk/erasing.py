@@ -31,6 +31,7 @@ class Maps:
         matrix: A, (width, width).
         offset: b, (width,).
         scale: d, or 1 where it is not known or 0, (width,).
+        deviation: d, or 0 where it is not known, (width,). Only the floor of noise depends on it, and no graph does.
         frequencies: of the steps, (steps, frequencies, width).
         witness: of the steps, (steps, classes, 2 * frequencies); 0: the step moves nothing.
         shift: products of the witnesses with everybody's mean features, (steps, classes).
@@ -41,6 +42,7 @@ class Maps:
     matrix: Array
     offset: Array
     scale: Array
+    deviation: Array
     frequencies: Array
     witness: Array
     shift: Array
@@ -58,6 +60,7 @@ class Maps:
             matrix=linear[1:, 1:].copy() if live else np.eye(width, dtype=np.float32),
             offset=linear[0, 1:].copy(),
             scale=np.where(linear[1:, 0] > 0, linear[1:, 0], np.float32(1)),
+            deviation=np.maximum(linear[1:, 0], np.float32(0)),
             frequencies=np.array(drawn, np.float32),
             witness=steps[:, :, 1:].copy(),
             shift=steps[:, :, 0].copy(),
@@ -66,9 +69,12 @@ class Maps:
         )
 
     def noise(self, plan: EraserPlan, key: bytes) -> Array:
-        """Returns the floor of one client, (width,). Only its scale changes from checkpoint to checkpoint."""
-        drawn = draws.generator(key, 0, Stream.FLOOR).standard_normal(len(self.scale), np.float32)
-        return np.asarray(np.float32(plan.floor) * self.live * self.scale * drawn)
+        """Returns the floor of one client, (width,). Only its scale changes from checkpoint to checkpoint.
+
+        A number that is the same for all users gets none.
+        """
+        drawn = draws.generator(key, 0, Stream.FLOOR).standard_normal(len(self.deviation), np.float32)
+        return np.asarray(np.float32(plan.floor) * self.live * self.deviation * drawn)
 
 
 def of(task: TaskManifest, tensors: Mapping[str, Array]) -> tuple[EraserPlan, Maps] | None:

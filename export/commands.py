@@ -25,6 +25,7 @@ def bundle(arguments: argparse.Namespace) -> Lines:
         arguments.refuse("--unmasker needs --sums: only sums are opened")
     from export import bundle as bundles
     from export import signing, sums, unmaskers
+    from fedau2.wire import matchings
 
     if arguments.key:
         if not arguments.population:
@@ -40,7 +41,7 @@ def bundle(arguments: argparse.Namespace) -> Lines:
     if arguments.key:
         lines.append(f"signed with {arguments.key} {_signed(arguments.out, arguments)}")
     task, size = built.manifest, sum(map(len, built.blobs.values()))
-    attributes = list(dict.fromkeys(adversary.attribute for adversary in task.plan.adversaries))
+    attributes = list(dict.fromkeys(part.attribute for part in matchings.labelled(task.plan)))
     yield (
         f"{arguments.out}: {task.model} over {task.items} items, "
         f"{', '.join(attributes) or 'no attribute'} to unlearn, "
@@ -54,8 +55,10 @@ def bundle(arguments: argparse.Namespace) -> Lines:
 def _new(arguments: argparse.Namespace) -> tuple["Bundle", list[str]]:
     """Builds a bundle of a plan or of a run."""
     from export import bundle as bundles
+    from export import sums
     from export.items import read_items
-    from export.plan import planfile, resolve, run_folder
+    from export.plan import message, planfile, resolve, run_folder
+    from fedau2.v1.task_pb2 import TaskManifest
 
     run = arguments.from_run
     if arguments.features is not None:
@@ -72,7 +75,10 @@ def _new(arguments: argparse.Namespace) -> tuple["Bundle", list[str]]:
         if run
         else planfile.read(arguments.plan, arguments.model, hidden=arguments.sums is not None)
     )
-    return bundles.from_plan(resolve.resolve(plan, {}), items, arguments.seed, arguments.precision), []
+    resolved = resolve.resolve(plan, {})
+    if arguments.sums is None:  # first, because building takes a while
+        sums.expect_hidden(TaskManifest(plan=message.to_message(resolved)))
+    return bundles.from_plan(resolved, items, arguments.seed, arguments.precision), []
 
 
 def _hidden(built: "Bundle", policy: "Policy", opened_by: list[bytes]) -> tuple["Bundle", list[str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export import bundle, declaring, features
+from export import bundle, declaring, features, sums
 from export.ancestor import Ancestor, model_of
 from export.bundle import Bundle
 from export.errors import PlanError
@@ -80,7 +80,7 @@ def succeed(
     Raises:
         NotABundleError, DamagedBundleError: the ancestor cannot be read.
         UnknownModelError, ItemsError: see `bundle.build`.
-        PlanError: see `bundle.build` and `Ancestor.read`.
+        PlanError: see `bundle.build`, `Ancestor.read` and `sums.expect_hidden`.
         FeaturesError: the features cannot be used.
     """
     ancestor = Ancestor.read(folder, hidden)
@@ -92,6 +92,8 @@ def succeed(
     task.required_features.extend(old.required_features)
     if old.HasField("secure_sums"):
         task.secure_sums.CopyFrom(old.secure_sums)
+    if not hidden:
+        sums.expect_hidden(task)
     task.ancestors.extend(ancestor.hashes)
     task.first_round = old.first_round
     # With the ancestor's hash, so that the same seed draws other numbers than it did for the ancestor.

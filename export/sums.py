@@ -13,7 +13,7 @@ from export.plan.explain import explain
 from export.plan.types import Number, Positive, Scale, Section, Text, Whole, setting
 from fedau2.v1.secure_pb2 import Grid, SecureSums
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import manifest
+from fedau2.wire import erasers, manifest, matchings
 from fedau2.wire.errors import ManifestError
 from fedau2.wire.secure import crowd, privacy
 from fedau2.wire.secure import policy as policies
@@ -113,6 +113,22 @@ def opened_by(bundle: Bundle, unmaskers: Sequence[bytes]) -> Bundle:
     task.CopyFrom(bundle.manifest)
     task.secure_sums.unmaskers[:] = unmaskers
     return _checked(task, bundle)
+
+
+def expect_hidden(task: TaskManifest) -> None:
+    """Checks that devices do not refuse a task because its sums tell attributes and are not secure.
+
+    Raises:
+        PlanError: they would.
+    """
+    try:
+        matchings.check_hidden(task)
+        erasers.check_hidden(task)
+    except ManifestError as error:
+        raise PlanError(
+            f"all devices would refuse the bundle: {error}. `fedau2-sim calibrate` measures one; give its file with "
+            "--sums"
+        ) from error
 
 
 def _checked(task: TaskManifest, bundle: Bundle) -> Bundle:

@@ -67,10 +67,11 @@ def _report(model: str, seed: int, options: argparse.Namespace) -> None:
     for name, encoding in encodings.NAMES.items():
         trained, last = _train(model, name, seed, options)
         ndcg = trained.evaluation.test(trained.best.checkpoint, trained.best.private)["ndcg@10"]
-        data = encodings.encode(last.checkpoint, encoding)
+        statistics = encodings.exact(trained.bundle.manifest)
+        data = encodings.encode(last.checkpoint, encoding, statistics)
         if name == "float32":
             exact, engine = trained, last
-        kept = _kept(exact, encodings.decode(encodings.encode(exact.best.checkpoint, encoding)))
+        kept = _kept(exact, encodings.decode(encodings.encode(exact.best.checkpoint, encoding, statistics)))
         print(
             f"| {model} | {name} | {seed} | {ndcg:.4f} | {kept:.1%} | {len(data):,} | {_smaller(data):.1%} |",
             flush=True,

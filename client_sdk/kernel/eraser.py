@@ -31,7 +31,7 @@ def tensors(eraser: Eraser, states: Mapping[str, int]) -> list[TensorSpec]:
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """The published maps of an eraser, as tensors; the fields are those of `erasing.Maps`."""
+    """The published maps of an eraser, as tensors; the fields are those of `erasing.Maps` that move states."""
 
     matrix: Tensor
     offset: Tensor
@@ -45,7 +45,7 @@ class Maps:
     @classmethod
     def of(cls, maps: erasing.Maps, device: torch.device | None = None) -> Self:
         """Takes over what a checkpoint publishes, to a device; None: the CPU."""
-        return cls(*(torch.as_tensor(getattr(maps, field.name)).to(device) for field in fields(maps)))
+        return cls(*(torch.as_tensor(getattr(maps, field.name)).to(device) for field in fields(cls)))
 
 
 def erased(maps: Maps, states: Tensor) -> Tensor:

@@ -131,7 +131,8 @@ def matched(plans: Sequence[MatchingPlan], tensors: Mapping[str, NDArray[np.floa
 
 def mapped(maps: erasing.Maps) -> dict[str, Number]:
     """Returns the published maps as inputs."""
-    return {map_of(field): np.asarray(value, np.float32) for field, value in vars(maps).items()}
+    fields = {field: value for field, value in vars(maps).items() if field != "deviation"}
+    return {map_of(field): np.asarray(value, np.float32) for field, value in fields.items()}
 
 
 def _numbers(adversary: AdversaryPlan) -> dict[str, Number]:

@@ -29,6 +29,11 @@ _WEIGHT = "eraser.weight"
 _AVERAGED = (erasers.LINEAR, erasers.CLASSES, erasers.STEPS)
 
 
+def kept(state: Tensors) -> Tensors:
+    """Returns the part of the server's state that belongs to the eraser."""
+    return {name: state[name] for name in (_WEIGHT, *_AVERAGED) if name in state}
+
+
 def stepped(
     manifest: TaskManifest,
     checkpoint: Tensors,
@@ -41,6 +46,9 @@ def stepped(
 
     A class is rare if fewer users of the round than `Eraser.minimum` have it, and at least one. A round with a rare
     class changes nothing but the size of states, because a reader would subtract the other classes from sums over all.
+
+    Maps that are served stay as they are while the averages are worth too few users for others. A bundle carries the
+    maps of its ancestor, and not the averages.
 
     Args:
         manifest: the checked manifest.
@@ -62,22 +70,26 @@ def stepped(
     complete = all(name in mean for name in _AVERAGED)
     if not unit or not complete or _has_rare_class(eraser, mean[erasers.CLASSES], variances, members):
         return served, {}
-    kept: Tensors = {}
+    after: Tensors = {}
     for name in _AVERAGED:
         before = state.get(name, np.zeros(mean[name].shape, np.float32))
-        kept[name] = _moved(before, _absolute(name, mean[name], unit), eraser.rate)
+        after[name] = _moved(before, _absolute(name, mean[name], unit), eraser.rate)
     decay, share = 1 - eraser.rate, eraser.rate
     weight = state.get(_WEIGHT, np.zeros(2, np.float32)) * np.array([decay, decay**2]) + np.array([share, share**2])
-    kept[_WEIGHT] = weight.astype(np.float32)
-    return served | _Sums.of(eraser, kept, members).maps(eraser), kept
+    after[_WEIGHT] = weight.astype(np.float32)
+    sums = _Sums.of(eraser, after, members)
+    return (served if sums.few and _moves(checkpoint) else served | sums.maps(eraser)), after
 
 
 def lacking(manifest: TaskManifest, checkpoint: Tensors) -> bool:
     """Returns True if a plan has an eraser, and by a model's maps devices erase nothing."""
-    if not manifest.plan.HasField("eraser"):
-        return False
+    return manifest.plan.HasField("eraser") and not _moves(checkpoint)
+
+
+def _moves(checkpoint: Tensors) -> bool:
     matrix = checkpoint[erasers.LINEAR][1:, 1:]
-    return not matrix.any() or np.array_equal(matrix, np.eye(len(matrix)))
+    still = not matrix.any() or np.array_equal(matrix, np.eye(len(matrix)))
+    return not still or bool(checkpoint[erasers.STEPS].any())
 
 
 def _has_rare_class(eraser: Eraser, classes: _Array, variances: Mapping[str, float], members: int) -> bool:
@@ -138,6 +150,11 @@ class _Sums:
         users = second[0, 0] * members * weight[0] / weight[1]
         return cls(users, second, classes, steps, present, first)
 
+    @property
+    def few(self) -> bool:
+        """True where the linear map, which has a covariance of so many numbers, would be fitted to chance."""
+        return self.users <= len(self.second) - 1
+
     def maps(self, eraser: Eraser) -> Tensors:
         """Fits the maps; they change nothing where nothing is known, or where there is nothing to erase."""
         width, rows = len(self.second) - 1, erasers.FOLDS * len(self.present)
@@ -148,7 +165,7 @@ class _Sums:
             mean = self.second[0, 1:] / self.second[0, 0]
             covariance = self.second[1:, 1:] / self.second[0, 0] - np.outer(mean, mean)
             removed = np.zeros((width, width))
-            if self.present.any() and self.users > width:
+            if self.present.any() and not self.few:
                 removed = self._removed(covariance)
                 for number, witness in enumerate(self._witnesses(eraser, width)):
                     steps[number, np.flatnonzero(self.present)] = witness

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from coordinator.aggregation import clip
+from coordinator.aggregation import clip, erasing
 from coordinator.errors import BlobLostError
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import blobs, succession
+from fedau2.wire import blobs, erasers, succession
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
 from fedau2.wire.succession import Succession
@@ -42,10 +42,10 @@ def follow(
 
     Returns:
         The successor's checkpoint and server state. New items begin with moments of 0. The medians of contributions'
-        norms go on, because devices contribute as before.
+        norms go on, because devices contribute as before. The averages of an eraser go on with its maps.
     """
     carried, specs = succession.carry(old, new, way, checkpoint, fresh), {spec.name: spec for spec in new.tensors}
-    moments = clip.kept(state)
+    moments = clip.kept(state) | (erasing.kept(state) if erasers.continues(old, new) else {})
     for name in carried:
         for moment in ("first", "second"):
             if (key := f"{name}.{moment}") in state:

@@ -17,7 +17,7 @@ from coordinator.store.recording import Recorder
 from coordinator.store.round_log import RoundLog, owner
 from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.task_rows import TaskRow
-from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding
+from fedau2.v1.task_pb2 import CHECKPOINT_ENCODING_UNSPECIFIED, CheckpointEncoding, TaskManifest
 from fedau2.wire import encodings, manifest
 from fedau2.wire.blobs import Tensors, pack, unpack
 from fedau2.wire.errors import ContributionError
@@ -89,8 +89,9 @@ class Commits:
         checkpoint, state = server_step(*given, round_number=old.given_round)
         if erasing.lacking(spec.manifest, checkpoint):
             _log.warning(
-                "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. It needs users of "
-                "each class in the rounds, as many as eraser.minimum says",
+                "task %s: devices erase nothing after round %d: the plan's eraser has no maps yet. Until it has, they "
+                "show states as these are, also what they trained for an ancestor without this eraser. The eraser "
+                "needs users of each class in the rounds, as many as eraser.minimum says",
                 old.task_id,
                 number,
             )
@@ -100,7 +101,7 @@ class Commits:
         norms.model = length(checkpoint, manifest.shared(spec.manifest))
         stored = norms.SerializeToString(deterministic=True)
         keep = max(self.keep, spec.rule.most_stale)  # devices may still fetch the models that they began with
-        new = old.committed(*outcome, stored, keep, self.encoded(checkpoint, old.encoding))
+        new = old.committed(*outcome, stored, keep, self.encoded(spec.manifest, checkpoint, old.encoding))
         self.ledger.commit(old, attempt, new, at, spec.rule.most_stale)
         if self.recorder is not None:
             self.recorder.end(old)
@@ -140,8 +141,8 @@ class Commits:
         """Removes the contributions of a task's round that is over from the disk."""
         self.log.drop(owner(row.task_id, row.round))
 
-    def encoded(self, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
+    def encoded(self, task: TaskManifest, checkpoint: Tensors, encoding: CheckpointEncoding.ValueType) -> bytes:
         """Stores a checkpoint in the encoding in which it is offered too; returns its hash, empty without encoding."""
         if encoding == CHECKPOINT_ENCODING_UNSPECIFIED:
             return b""
-        return self.blobs.served.put(encodings.encode(checkpoint, encoding)).sha256
+        return self.blobs.served.put(encodings.encode(checkpoint, encoding, encodings.exact(task))).sha256

@@ -156,7 +156,9 @@ class Storage:
         """Stores a new task with its blobs, and opens its first round."""
         task = bundle.spec.manifest
         encoding = bundle.header.checkpoints
-        encoded = self.commits.encoded(unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
+        encoded = (
+            self.commits.encoded(task, unpack(bundle.blobs[task.checkpoint.sha256]), encoding) if encoding else b""
+        )
         addresses = (self._put(bundle), task.checkpoint.sha256, self._blobs.private.put(_EMPTY).sha256, encoded)
         row = replace(TaskRow.begun(task_id, bundle.header, at, *addresses), skipped=task.first_round)
         self._ledger.create_task(row)
@@ -174,7 +176,7 @@ class Storage:
         newest = unpack(self.served.get(old.checkpoint)), unpack(self._blobs.private.get(old.server_state))
         checkpoint, state = succession.follow(before, task, way, *newest, unpack(bundle.blobs[task.checkpoint.sha256]))
         addresses = self.served.put(pack(checkpoint)).sha256, self._blobs.private.put(pack(state)).sha256
-        encoded = self.commits.encoded(checkpoint, bundle.header.checkpoints)
+        encoded = self.commits.encoded(task, checkpoint, bundle.header.checkpoints)
         row = TaskRow.begun(task_id, bundle.header, at, self._put(bundle), *addresses, encoded)
         row = row.after(old, task.first_round)
         ended = replace(old, state=TASK_STATE_STOPPED)

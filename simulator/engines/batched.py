@@ -137,7 +137,10 @@ class BatchedEngine:
     def _publish(self, checkpoint: Tensors) -> None:
         self._exact = self.checkpoint = checkpoint
         if self._encoding != CHECKPOINT_ENCODING_UNSPECIFIED:
-            self.checkpoint = encodings.decode(encodings.encode(checkpoint, self._encoding))
+            self.checkpoint = encodings.decode(self._encoded(checkpoint))
+
+    def _encoded(self, checkpoint: Tensors) -> bytes:
+        return encodings.encode(checkpoint, self._encoding, encodings.exact(self._manifest))
 
     def collect(self, members: Members) -> tuple[Sums, RoundReport]:
         """Trains a cohort and adds up its contributions, without the server's step."""
@@ -189,7 +192,7 @@ class BatchedEngine:
 
         A client downloads the checkpoint once.
         """
-        return Traffic(self._uploaded(), float(len(encodings.encode(self._exact, self._encoding))))
+        return Traffic(self._uploaded(), float(len(self._encoded(self._exact))))
 
     def _uploaded(self) -> float:
         if self._layout:

@@ -165,10 +165,10 @@ def test_what_is_missing_is_asked_for(arguments, capsys, missing):
         assert "the items are missing: name their file with --items" in capsys.readouterr().err
 
 
-def make_run(folder, **after_training):
+def make_run(folder, changes=None, **after_training):
     """The files of a run folder that a bundle is made of, and its configuration."""
     folder.mkdir()
-    plan = {"model": {"name": "fedncf", "gmf": 2, "mlp": 2, "hidden": [3]}, "adversaries": "none"}
+    plan = {"model": {"name": "fedncf", "gmf": 2, "mlp": 2, "hidden": [3]}, "adversaries": "none", **(changes or {})}
     (folder / "plan.yaml").write_text(planfile.write(planfile.complete(plan)))
     (folder / "items.txt").write_text("x\ny\n")
     off = {"noise": 0.0, "erasure": "none"}
@@ -204,6 +204,17 @@ def test_a_plan_of_a_run_that_is_not_whole_is_refused(tmp_path, capsys, text):
 def test_a_folder_that_is_not_a_run_is_refused(tmp_path, capsys):
     assert main(["bundle", "--from-run", str(tmp_path), "--seed", "1", "--out", str(tmp_path / "out")]) == 1
     assert "not the folder of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["erased", "matchings"])
+def test_a_run_that_all_devices_would_refuse_is_refused_with_advice(tmp_path, capsys, part):
+    changes = {part: [{"attribute": "gender", "classes": ["M", "F"]}]}
+    run = make_run(tmp_path / "run", changes=changes)
+    assert main(["bundle", "--from-run", str(run), "--seed", "1", "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "all devices would refuse the bundle" in error
+    assert "give its file with --sums" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_folder_brings_plan_and_items(arguments, tmp_path, capsys):

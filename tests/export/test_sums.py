@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from client_sdk.kernel import fedncf
 from export import sums, unmaskers
 from export.bundle import build
 from export.cli import main
@@ -113,6 +114,21 @@ def test_the_command_builds_a_bundle_with_a_policy_and_says_what_stays_closed(bu
     assert built("thin", touched_rows=1.0, row_threshold=0) == 1
     assert "show one device alone" in capsys.readouterr().err
     assert not (tmp_path / "thin").exists()
+
+
+def test_an_erased_attribute_is_named(tmp_path, capsys):
+    widths = fedncf.Widths(gmf=2, mlp=2, hidden=(3,))
+    smallest = {"eraser__steps": 1, "eraser__frequencies": 4}
+    plan = plans.make(erased=[plans.GENDER], **smallest)
+    task = build("fedncf", ITEMS, plan, 1, widths, training=False, serving=False).manifest
+    sections = ["model: {name: fedncf, gmf: 2, mlp: 2, hidden: [3]}", "adversaries: none"]
+    sections += ["eraser: {steps: 1, frequencies: 4}", "erased: [{attribute: gender, classes: [M, F]}]"]
+    files = {"plan": "\n".join(sections), "items": "\n".join(ITEMS)}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    words = [f"--{name}={tmp_path / name}" for name in files] + [f"--sums={written(tmp_path, document(task))}"]
+    assert main(["bundle", *words, "--seed=1", f"--out={tmp_path / 'out'}"]) == 0
+    assert "gender to unlearn" in capsys.readouterr().out
 
 
 def test_a_successor_keeps_the_policy(bundle, tmp_path):

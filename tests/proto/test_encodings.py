@@ -15,7 +15,9 @@ from fedau2.v1.task_pb2 import (
     CHECKPOINT_ENCODING_UNSPECIFIED,
     EncodedCheckpoint,
     Resource,
+    TaskManifest,
 )
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_SHARED, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire import blobs, encodings
 from fedau2.wire.encodings import SHORT, decode, encode, scales
 from fedau2.wire.errors import BlobError
@@ -51,6 +53,16 @@ def test_shapes_and_types_are_those_of_float32_and_every_value_is_finite(tensors
         assert np.isfinite(tensor).all()
         if tensors[name].ndim < 2 or tensors[name][0].size < SHORT:
             assert tensor.tobytes() == tensors[name].tobytes()
+
+
+@given(TENSORS, st.sampled_from([CHECKPOINT_ENCODING_FLOAT16, CHECKPOINT_ENCODING_INT8]))
+def test_statistics_stay_exact_beside_tensors_that_do_not(tensors, encoding):
+    scopes = dict(zip("abc", [TENSOR_SCOPE_STATISTIC, TENSOR_SCOPE_SHARED, TENSOR_SCOPE_ADVERSARY], strict=True))
+    task = TaskManifest(tensors=[TensorSpec(name=name, scope=scope) for name, scope in scopes.items()])
+    decoded = decode(encode(tensors, encoding, encodings.exact(task)))
+    rounded = decode(encode(tensors, encoding))
+    for name, tensor in decoded.items():
+        assert tensor.tobytes() == (tensors if name == "a" else rounded)[name].tobytes()
 
 
 @given(TENSORS)

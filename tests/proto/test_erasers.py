@@ -28,7 +28,8 @@ def plan(*erased, steps_taken=1, **changes):
 
 def task(*private, width=WIDTH, **changes):
     """A task with private tensors, each of two numbers, beside or in place of a latent."""
-    made = TaskManifest(plan=plan(**changes), derived_states=[] if private else ["latent"])
+    derived = set(changes.get("protects", GOOD["protects"])) - set(private)
+    made = TaskManifest(plan=plan(**changes), derived_states=sorted(derived))
     made.tensors.extend(TensorSpec(name=name, shape=[2], scope=TENSOR_SCOPE_PRIVATE) for name in private)
     for name, shape in erasers.shapes(made.plan.eraser, width).items():
         made.tensors.append(TensorSpec(name=name, shape=shape, scope=TENSOR_SCOPE_STATISTIC, kind=TENSOR_KIND_DENSE))
@@ -91,6 +92,15 @@ def test_private_tensors_side_by_side_pass_and_computed_states_beside_them(steps
 )
 def test_states_of_another_width_and_private_tensors_that_are_left_out_are_refused(made, why):
     with pytest.raises(ManifestError, match=why):
+        erasers.check_tensors(made)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_computed_state_that_is_left_out_is_refused(steps):
+    made = task("first", protects=["first"], width=2, steps_taken=steps)
+    erasers.check_tensors(made)
+    made.derived_states.append("node")
+    with pytest.raises(ManifestError, match="computed state node would be shown as it is"):
         erasers.check_tensors(made)
 
 

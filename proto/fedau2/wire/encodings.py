@@ -1,7 +1,7 @@
 """Encodings of checkpoints: float32 as the server keeps them, and smaller ones that devices may fetch in its place.
 
 An encoded checkpoint is a safetensors blob that says by its types how it is read. Tensors with one axis, and those
-whose rows have fewer than `SHORT` numbers, stay float32 in every encoding.
+whose rows have fewer than `SHORT` numbers, stay float32 in every encoding. So do statistics, see `exact`.
 
 * float16: each number is rounded to the nearest float16.
 * int8: the numbers of a row are whole multiples, from -127 to 127, of the row's scale. The scales of a tensor are one
@@ -10,7 +10,7 @@ whose rows have fewer than `SHORT` numbers, stay float32 in every encoding.
 Equal tensors give equal bytes on every machine: the arithmetic is IEEE's, one operation at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ from fedau2.v1.task_pb2 import (
     CHECKPOINT_ENCODING_UNSPECIFIED,
     CheckpointEncoding,
     Resource,
+    TaskManifest,
 )
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC
 from fedau2.wire import blobs
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
@@ -49,16 +51,30 @@ def scales(name: str) -> str:
     return f"{name}:scale"
 
 
-def encode(tensors: Mapping[str, NDArray[np.float32]], encoding: CheckpointEncoding.ValueType) -> bytes:
+def exact(manifest: TaskManifest) -> frozenset[str]:
+    """Returns the names of the tensors that are never rounded: the statistics of erasers and matchings.
+
+    Their rows mix numbers of different units. A deviation would be rounded to 0 beside the entries of a map.
+    """
+    return frozenset(spec.name for spec in manifest.tensors if spec.scope == TENSOR_SCOPE_STATISTIC)
+
+
+def encode(
+    tensors: Mapping[str, NDArray[np.float32]],
+    encoding: CheckpointEncoding.ValueType,
+    exact: Collection[str] = (),
+) -> bytes:
     """Returns an encoded checkpoint.
 
     Args:
         tensors: the checkpoint's tensors, with finite values.
         encoding: one of `NAMES`.
+        exact: names of tensors that stay float32, see `exact`.
     """
     encoded: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
-        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED or tensor.ndim < 2 or tensor[0].size < SHORT:
+        short = tensor.ndim < 2 or tensor[0].size < SHORT
+        if encoding == CHECKPOINT_ENCODING_UNSPECIFIED or short or name in exact:
             encoded[name] = tensor
         elif encoding == CHECKPOINT_ENCODING_FLOAT16:
             encoded[name] = np.clip(tensor, -_LARGEST_FLOAT16, _LARGEST_FLOAT16).astype(np.float16)

@@ -55,6 +55,26 @@ def shapes(eraser: Eraser, width: int) -> dict[str, list[int]]:
     }
 
 
+def continues(old: TaskManifest, new: TaskManifest) -> bool:
+    """Returns True if the maps of a task, and the averages that they are fitted to, are a successor's as well.
+
+    Both tasks have an eraser of the same attributes, states and frequencies. What only sets how much is moved and how
+    fast averages forget may differ.
+    """
+    if not (old.plan.HasField("eraser") and new.plan.HasField("eraser")):
+        return False
+    return _meaning(old) == _meaning(new)
+
+
+def _meaning(manifest: TaskManifest) -> tuple[Eraser, list[TensorSpec]]:
+    """Returns the eraser without the settings that change no number's meaning, and its private and own tensors."""
+    eraser = Eraser.FromString(manifest.plan.eraser.SerializeToString())
+    for name in ("length", "floor", "rate", "minimum"):
+        eraser.ClearField(name)
+    names = {*eraser.protects, *tensors(manifest.plan)}
+    return eraser, [TensorSpec(name=spec.name, shape=spec.shape) for spec in manifest.tensors if spec.name in names]
+
+
 def check(plan: Plan, states: Collection[str]) -> None:
     """Checks the eraser of a plan against the names of the states that it may erase from.
 
@@ -111,13 +131,15 @@ def check_tensors(manifest: TaskManifest) -> None:
 
 
 def _check_private(manifest: TaskManifest, width: int) -> None:
-    """Checks that all private tensors are erased from. Only the recommender knows the width of derived states."""
+    """Checks that all that devices show is erased from. Only the recommender knows the width of derived states."""
     specs, protects = _private(manifest), set(manifest.plan.eraser.protects)
+    for name in manifest.derived_states:
+        require(name in protects, f"eraser: the computed state {name} would be shown as it is")
     for spec in specs:
         require(spec.name in protects, f"eraser: the private tensor {spec.name} would be shown as it is")
         require(not spec.item_axis, f"eraser: the size of the private tensor {spec.name} depends on the catalogue")
     known = sum(math.prod(spec.shape) for spec in specs)
-    derived = len(protects) > len(specs)
+    derived = bool(manifest.derived_states)
     require(
         manifest.plan.local.steps == 1 or not derived,
         "an eraser of states that devices compute needs local.steps 1: each of several steps sees a part of the "

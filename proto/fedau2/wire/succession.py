@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TensorSpec
-from fedau2.wire import item_axes, manifest
+from fedau2.wire import erasers, item_axes, manifest
 from fedau2.wire.blobs import sha256
 
 Array = NDArray[np.float32]
@@ -110,12 +110,14 @@ def carry(
         fresh: the new task's tensors by name, where nothing is known.
 
     Returns:
-        The tensors of `fresh` that could be carried over, as `Succession.carried` gives them.
+        The tensors of `fresh` that could be carried over, as `Succession.carried` gives them. Those of an eraser of
+        other attributes, states or frequencies could not, whatever their shape is.
     """
     known = manifest.shared(old)
+    apart = () if erasers.continues(old, new) else erasers.tensors(new.plan)
     carried = {
         name: way.carried(spec, before[name], fresh[name])
         for name, spec in manifest.shared(new).items()
-        if name in before and _same_axis(known, spec)
+        if name in before and name not in apart and _same_axis(known, spec)
     }
     return {name: value for name, value in carried.items() if value is not None}

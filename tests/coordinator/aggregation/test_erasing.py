@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from coordinator.aggregation import erasing
 from coordinator.aggregation.optimizers import server_step
+from coordinator.aggregation.succession import follow
 from fedau2.erasing import kernel
 from fedau2.v1.secure_pb2 import SecureSums
 from fedau2.v1.task_pb2 import Erased, Eraser, Plan, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_STATISTIC, TensorSpec
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_PRIVATE, TENSOR_SCOPE_STATISTIC, TensorSpec
 from fedau2.wire import erasers
+from fedau2.wire.succession import Succession
 
 WIDTH, FREQUENCIES = 4, 8
 USERS = 400
@@ -162,6 +164,69 @@ def test_too_few_users_for_the_width_get_no_map_but_a_floor():
     np.testing.assert_array_equal(matrix(checkpoint), np.eye(WIDTH))
     assert (checkpoint[erasers.LINEAR][1:, 0] > 0).all()
     assert erasing.lacking(made, checkpoint)
+
+
+def test_maps_are_kept_while_averages_are_worth_too_few_users():
+    """So a bundle that goes on from another, and carries maps alone, erases from the first round on."""
+    labels = genders()
+    made = task(minimum=1)
+    served, _ = rounds(made, [(states(labels), labels)])
+    few = [np.arange(4) % 2]
+    x = states(few, seed=9)
+    after, state = server_step(made, served, {}, mean_of(made, x, few), {}, len(x))
+    for name in (erasers.LINEAR, erasers.STEPS):
+        assert after[name].tobytes() == served[name].tobytes()
+    again, _ = server_step(made, after, state, mean_of(made, states(labels, 1), labels), {}, USERS)
+    assert not erasing.lacking(made, again)
+    assert again[erasers.LINEAR].tobytes() != served[erasers.LINEAR].tobytes()
+
+
+def successor(made, served, state, new):
+    way = Succession.of(["a"], ["a"])
+    return follow(made, new, way, served, state, fresh(new))
+
+
+def trained(made):
+    labels = genders()
+    return rounds(made, [(states(labels), labels)])
+
+
+def test_a_successor_goes_on_with_maps_and_averages_whatever_its_rate_and_floor():
+    made, labels = task(rate=0.5), genders()
+    begun = successor(made, *trained(made), task(rate=0.5, minimum=12))
+    served, state = trained(made)
+    for ours, theirs in zip(begun, (served, state), strict=True):
+        assert {name: value.tobytes() for name, value in ours.items()} == {
+            name: value.tobytes() for name, value in theirs.items()
+        }
+    mean = mean_of(made, states(labels, 1), labels)
+    one, other = (server_step(made, *both, mean, {}, USERS)[0] for both in (begun, (served, state)))
+    assert all(one[name].tobytes() == other[name].tobytes() for name in NAMES)
+
+
+def renamed(made):
+    made.plan.eraser.erased[0].classes.reverse()
+    return made
+
+
+def seeded(made):
+    made.plan.eraser.seed += 1
+    return made
+
+
+def differing_states(made):
+    made.tensors.append(TensorSpec(name="vector", shape=[2], scope=TENSOR_SCOPE_PRIVATE))
+    made.plan.eraser.protects.append("vector")
+    return made
+
+
+@pytest.mark.parametrize("change", [renamed, seeded, differing_states])
+def test_maps_of_another_eraser_are_not_carried_over(change):
+    made, new = task(), change(task())
+    begun, state = successor(made, *trained(made), new)
+    assert erasing.lacking(new, begun)
+    assert state == {}
+    assert all(begun[name].tobytes() == fresh(new)[name].tobytes() for name in NAMES)
 
 
 def test_a_model_without_maps_is_found_lacking():

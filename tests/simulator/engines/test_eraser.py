@@ -7,7 +7,7 @@ from client_sdk.kernel import fcf, fedgnn, fedncf, fedvae, pfedrec
 from client_sdk.onnx.served_model import ServedModel
 from export.bundle import build
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND
-from fedau2.wire import blobs, erasers
+from fedau2.wire import blobs, encodings, erasers
 from simulator.datasets.split import Split
 from simulator.engines.batched import BatchedEngine
 from simulator.evaluation.held_out import Evaluation
@@ -41,14 +41,14 @@ def bundle(request):
     return make(request.param)
 
 
-def engine_of(bundle, values, workers=1, kernel="torch"):
+def engine_of(bundle, values, workers=1, kernel="torch", **more):
     """Clients of whom each class likes other items."""
     rng = np.random.default_rng(3)
     likes = [np.where(np.arange(ITEMS) % 2 == (value == "F"), 50.0, 1.0) for value in values]
     interactions = [np.sort(rng.choice(ITEMS, 6, replace=False, p=like / like.sum())) for like in likes]
     population = Population.create(bundle.manifest, 0, interactions, {"gender": values})
     checkpoint = blobs.unpack(bundle.blob(bundle.manifest.checkpoint))
-    return BatchedEngine(bundle.manifest, checkpoint, population, workers, kernel=kernel)
+    return BatchedEngine(bundle.manifest, checkpoint, population, workers, kernel=kernel, **more)
 
 
 def trained(bundle, values, rounds=8, workers=1, kernel="torch"):
@@ -130,3 +130,13 @@ def test_a_changed_label_changes_the_maps(bundle):
         for _ in range(3):
             engine.train_round(np.arange(CLIENTS))
     assert (before.checkpoint[erasers.LINEAR] != after.checkpoint[erasers.LINEAR]).any()
+
+
+@pytest.mark.parametrize("encoding", ["float16", "int8"])
+def test_clients_get_exact_maps_in_every_encoding(encoding):
+    exact = trained(make("fcf", training=False, serving=False), GENDERS)
+    encoded = engine_of(make("fcf", training=False, serving=False), GENDERS, encoding=encodings.NAMES[encoding])
+    encoded.restore(exact.snapshot(), 8)
+    assert encoded.checkpoint[erasers.STEPS].any()
+    for name in erasers.tensors(encoded._manifest.plan):
+        assert encoded.checkpoint[name].tobytes() == exact.checkpoint[name].tobytes()
