@@ -1,7 +1,7 @@
 """Encodings of checkpoints: float32 as the server keeps them, and smaller ones that devices may fetch in its place.
 
 An encoded checkpoint is a safetensors blob that says by its types how it is read. Tensors with one axis, and those
-whose rows have fewer than `SHORT` numbers, stay float32 in every encoding. So do statistics, see `exact`.
+whose rows have fewer than `SHORT` numbers, stay float32 in every encoding. Statistics do too, see `exact`.
 
 * float16: each number is rounded to the nearest float16.
 * int8: the numbers of a row are whole multiples, from -127 to 127, of the row's scale. The scales of a tensor are one

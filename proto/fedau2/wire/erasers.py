@@ -58,7 +58,7 @@ def shapes(eraser: Eraser, width: int) -> dict[str, list[int]]:
 def continues(old: TaskManifest, new: TaskManifest) -> bool:
     """Returns True if the maps of a task, and the averages that they are fitted to, are a successor's as well.
 
-    Both tasks have an eraser of the same attributes, states and frequencies. What only sets how much is moved and how
+    Both tasks have an eraser of the same attributes, states and frequencies. Settings of how much is moved and of how
     fast averages forget may differ.
     """
     if not (old.plan.HasField("eraser") and new.plan.HasField("eraser")):

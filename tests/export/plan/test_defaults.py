@@ -63,7 +63,7 @@ def test_an_example_repeats_defaults_and_adds_an_adversary(model):
 def test_a_preset_says_only_what_differs_from_the_defaults(name, model):
     usual = dict(flat({"plan": complete({}, model).document()}))
     usual |= {"after_training.erasure": "none", "after_training.noise": 0.0, "after_training.floor": 0.0}
-    usual["after_training.erase_every"] = 0
+    usual |= {"after_training.erase_every": 0, "engine.plain_statistics": False}
     usual |= {"engine.local_noise": 0.0, "engine.apm": 0.0, "engine.rounds": 100 if model == "fedrap" else 600}
     preset = dict(flat(nest(PRESETS[name][model])))
     assert [path for path, value in preset.items() if usual[path] == value] == []
