@@ -166,11 +166,11 @@ def _values(task: TaskManifest, rng: Generator) -> dict[str, Array]:
     spread = {name: np.float32(0.1 if spec.kind == TENSOR_KIND_TABLE else 0.01) for name, spec in specs.items()}
     moved = {n: value + spread[n] * rng.standard_normal(value.shape, np.float32) for n, value in values.items()}
     moved |= {n: v for each in task.plan.matchings for n, v in _statistics(each.name, moved, rng).items()}
-    return moved | (_maps(moved) if task.plan.HasField("eraser") else {})
+    return moved | (maps(moved) if task.plan.HasField("eraser") else {})
 
 
-def _maps(values: Mapping[str, Array]) -> dict[str, Array]:
-    """Maps of an eraser as rounds may leave them, from random numbers."""
+def maps(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns maps of an eraser as rounds may leave them, from small random numbers in its tensors."""
     linear = values[erasers.LINEAR].copy()
     linear[0, 0], linear[1:, 0] = 1, 0.1
     linear[1:, 1:] += np.eye(len(linear) - 1, dtype=np.float32)

@@ -26,7 +26,7 @@ from export.errors import UnknownModelError, VerificationError
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_SHARED, TensorSpec
-from fedau2.wire import blobs, manifest
+from fedau2.wire import blobs, erasers, manifest
 from fedau2.wire.blobs import Tensors
 from fedau2.wire.errors import BlobError
 
@@ -121,7 +121,7 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
         _require(declared <= Limits().memory, f"private tensors take {declared} bytes, more than {Limits()}")
         private = {s.name: rng.standard_normal(tuple(s.shape), np.float32) for s in manifest.private(task)}
         serving = prepare.run(shared)
-        erases = erasing.of(task, checkpoint)
+        erases = erasing.of(task, checkpoint | _maps(task, rng))
         if erases:
             plan, maps = erases
             serving |= {**step_graph.mapped(maps), step_graph.FLOOR: maps.noise(plan, bytes(16))}
@@ -134,6 +134,13 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
             items, scores = recommend.run(inputs).values()
             check_recommendation(items, scores, expected, seen, k, tolerance)
     return len(cases), tolerance
+
+
+def _maps(task: TaskManifest, rng: np.random.Generator) -> Tensors:
+    """Returns maps as rounds may leave them, in place of a new bundle's, which move nothing in any graph."""
+    specs = {spec.name: spec for spec in task.tensors if spec.name in erasers.tensors(task.plan)}
+    drawn = {n: np.float32(0.1) * rng.standard_normal(tuple(s.shape), np.float32) for n, s in specs.items()}
+    return drawn | parity.maps(drawn) if drawn else {}
 
 
 def _compare_steps(bundle: Bundle) -> float:

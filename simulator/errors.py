@@ -128,7 +128,11 @@ class ExecutorError(SimulatorError):
 
 
 class DeviceMemoryError(SimulatorError):
-    """A GPU has too little memory for what it is to compute."""
+    """A GPU has too little memory for what it is to compute.
+
+    In training, the private state of some clients of the round may have moved already. So an engine that raised this
+    is not used again: the run is resumed from its folder, whose last snapshot is whole.
+    """
 
 
 class FleetError(SimulatorError):

@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 
+from client_sdk.kernel import fedncf
 from client_sdk.onnx.graph import metadata
 from export import exporter, graphs
-from export.bundle import Bundle, write
+from export.bundle import Bundle, build, write
 from export.errors import DamagedBundleError, UnknownModelError, VerificationError
 from export.verify import check_recommendation, verify
 from fedau2.v1 import task_pb2
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire import blobs
+from tests import plans
 
 
 def corrupt(small, folder, change):
@@ -115,8 +117,6 @@ def test_a_graph_that_computes_something_else_is_found(small, tmp_path):
 
         @staticmethod
         def prepare(shared):
-            from client_sdk.kernel import fedncf
-
             return fedncf.prepare(shared)
 
         @staticmethod
@@ -125,8 +125,6 @@ def test_a_graph_that_computes_something_else_is_found(small, tmp_path):
 
         @staticmethod
         def score(serving, user):
-            from client_sdk.kernel import fedncf
-
             return -fedncf.score(serving, user)
 
     task, kind = small.manifest, task_pb2.GRAPH_KIND_RECOMMEND
@@ -169,3 +167,16 @@ def test_a_wrong_recommendation_is_found(items, scores, message):
 def test_a_seen_item_among_unseen_ones_is_found():
     with pytest.raises(VerificationError, match="differ"):
         check_recommendation(np.array([1, 2, 4]), LOGITS[[1, 2, 4]], LOGITS, np.array([1, 1]), 3)
+
+
+def test_a_graph_that_ignores_the_maps_of_an_eraser_is_found(tmp_path):
+    smallest = {"eraser__steps": 1, "eraser__frequencies": 4}
+    plan, widths = plans.make(erased=[plans.GENDER], **smallest), fedncf.Widths(gmf=2, mlp=2, hidden=(3,))
+    made = build("fedncf", ["a", "b", "c"], plan, 0, widths, training=False)
+    write(made, tmp_path / "right")
+    assert "graphs: load" in list(verify(tmp_path / "right"))[-1]
+    task, kind = made.manifest, task_pb2.GRAPH_KIND_RECOMMEND
+    unmoved = exporter.stamp(graphs.export(fedncf, task.tensors).recommend, metadata(task, kind))
+    corrupt(made, tmp_path / "wrong", lambda task: [(task.graphs[1].resource, unmoved)])
+    with pytest.raises(VerificationError, match="differ"):
+        list(verify(tmp_path / "wrong"))
