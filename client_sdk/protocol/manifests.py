@@ -2,16 +2,10 @@
 
 from client_sdk.errors import MissingFeatureError, UnsupportedTaskError
 from fedau2.v1.task_pb2 import TaskManifest
-from fedau2.wire import erasers, manifest, matchings, passes, staleness, weights
+from fedau2.wire import erasers, features, manifest, matchings
 from fedau2.wire.errors import ManifestError
-from fedau2.wire.secure import policy
 
-FEATURES: frozenset[str] = frozenset(
-    {
-        *(weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE, passes.FEATURE),
-        *(erasers.FEATURE, erasers.PRIVATE_FEATURE),
-    }
-)
+FEATURES: frozenset[str] = features.KNOWN
 """Names of the features that this SDK has; a task that requires another is refused.
 
 Anybody may recommend from the model of a task with secure sums. `Trust.expect_secure` says who contributes to it.
@@ -29,10 +23,10 @@ def parse(data: bytes) -> TaskManifest:
         task = manifest.read(data)
         # First, because the fields that come with a feature would be refused with a text that does not name it.
         if missing := set(task.required_features) - FEATURES:
-            features = tuple(sorted(missing))
-            names = ", ".join(features)
+            lacking = tuple(sorted(missing))
+            names = ", ".join(lacking)
             raise MissingFeatureError(
-                f"the task requires what this SDK does not have ({names}): update the app to a newer fedau2", features
+                f"the task requires what this SDK does not have ({names}): update the app to a newer fedau2", lacking
             )
         manifest.check(task)
         matchings.check_hidden(task)

@@ -22,7 +22,7 @@ from coordinator.store.task_blobs import TaskBlobs
 from coordinator.store.task_rows import TaskRow
 from fedau2.v1.admin_pb2 import TASK_STATE_PAUSED
 from fedau2.v1.task_pb2 import ClientVersions, ClosingRule
-from fedau2.wire import manifest
+from fedau2.wire import features, manifest
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class Recovery:
     def _recover(self, row: TaskRow, now: float, stop: Event) -> OpenTask:
         closing, task = ClosingRule.FromString(row.closing), self.blobs.manifest(row)
         manifest.check(task)
+        features.expect_known(task)
         spec = TaskSpec.of(task, closing)
         if self.recorder is not None and (reason := hidden_tasks.unrecorded(spec)):
             raise SettingError(f"task {row.task_id} cannot go on: {reason}: start without `audit`")

@@ -16,7 +16,7 @@ from coordinator.model.task import Bundle, Contribution, TaskSpec
 from fedau2.v1.admin_pb2 import CreateTaskRequest, ReplaceTaskHeader, ReplaceTaskRequest
 from fedau2.v1.device_pb2 import UploadContributionRequest, UploadHeader, UploadPartRequest
 from fedau2.v1.task_pb2 import Resource, TaskManifest
-from fedau2.wire import blobs, encodings, manifest, plans
+from fedau2.wire import blobs, encodings, features, manifest, plans
 from fedau2.wire.errors import BlobError, ContributionError, WireError
 
 Parts = tuple[TaskManifest, dict[bytes, bytes]]
@@ -131,6 +131,7 @@ async def _parts(requests: AsyncIterator[_Requests], serialised: bytes) -> Parts
     """Reads the blobs that a manifest names, and checks that they fit each other."""
     try:
         task = manifest.parse(serialised)
+        features.expect_known(task)
         data = await _blobs(requests, {resource.sha256: resource for resource in manifest.blobs(task)})
         _check_content(task, data)
     except WireError as error:

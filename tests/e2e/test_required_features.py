@@ -17,7 +17,7 @@ from client_sdk.store.sqlite_store import SqliteStore
 from export.bundle import build
 from fedau2.v1 import admin_pb2
 from fedau2.v1.task_pb2 import ClosingRule
-from fedau2.wire import blobs
+from fedau2.wire import blobs, features
 from simulator.engines.connections import InProcessConnection
 from tests import plans
 
@@ -58,6 +58,7 @@ class Device:
 
 def test_a_device_without_the_feature_is_refused_and_leaves_its_place_to_the_next(bundle, tmp_path, monkeypatch):
     async def main():
+        monkeypatch.setattr(features, "KNOWN", features.KNOWN | {FEATURE})
         connection = await InProcessConnection.open(tmp_path / "coordinator")
         task = await connection.admin.send(admin_pb2.CreateTaskRequest, creation(bundle))
         old, new = (Device(tmp_path / name, connection) for name in ("old", "new"))

@@ -963,7 +963,7 @@ class TaskManifest(_message.Message):
     def required_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the features that a device must have to take part: at most 64, all different. A name has 1 to 64
         lower-case letters, digits, dots and hyphens, with a letter or digit at both ends. An SDK that does not know one of
-        them refuses the task before it fetches anything but the manifest. The coordinator checks the form only.
+        them refuses the task before it fetches anything but the manifest. A coordinator refuses to run the task.
         """
 
     @_builtins.property

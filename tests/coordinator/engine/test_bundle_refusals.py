@@ -42,6 +42,10 @@ def features_twice(bundle):
     bundle.manifest.required_features.extend(["grid", "grid"])
 
 
+def unknown_feature(bundle):
+    bundle.manifest.required_features.append("time-travel")
+
+
 def hidden_contributions(bundle):
     manifest = bundle.manifest
     manifest.required_features.append("secure-sums")
@@ -126,6 +130,7 @@ def unprintable(bundle):
 BUNDLES = {
     "another version": (another_version, "bundle format 1 is older than format 2"),
     "features twice": (features_twice, "requires a feature twice"),
+    "unknown feature": (unknown_feature, r"does not have \(time-travel\): update the coordinator"),
     "hidden contributions": (hidden_contributions, "secure sums and was refused: this coordinator has no unmasker"),
     "statistic of no matching": (statistic_of_no_matching, "belong to no matching"),
     "statistic of another shape": (statistic_of_another_shape, r"matching.m.means: shape \[5\]"),

@@ -5,8 +5,9 @@ import asyncio
 import numpy as np
 import pytest
 
-from fedau2.wire import contributions, passes
+from fedau2.wire import contributions, features, passes
 from fedau2.wire.contributions import Rows
+from fedau2.wire.errors import ManifestError
 from fedau2.wire.status import Status, StatusError
 
 ADVERSARY = "adversary.gender.head.weight"
@@ -49,5 +50,20 @@ def test_without_passes_a_round_takes_what_it_always_took(tools, tmp_path, trans
             for sent in (PASSING, MOVING):
                 await lab.upload(await lab.assignment(), contributions.encode(sent))
             await lab.committed(task_id, 1)
+
+    asyncio.run(main())
+
+
+def test_a_coordinator_that_does_not_know_passes_does_not_go_on(tools, tmp_path, monkeypatch):
+    async def main():
+        async with tools.open_lab(tmp_path) as lab:
+            await lab.create(with_passes(tools, 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(features, "KNOWN", features.KNOWN - {passes.FEATURE})
+            with pytest.raises(ManifestError, match=r"does not have \(passes\): update the coordinator"):
+                async with tools.open_lab(tmp_path):
+                    pass
+        async with tools.open_lab(tmp_path) as lab:
+            assert await lab.assignment()
 
     asyncio.run(main())

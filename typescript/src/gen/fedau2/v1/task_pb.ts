@@ -882,7 +882,7 @@ export type TaskManifest = Message<"fedau2.v1.TaskManifest"> & {
   /**
    * Names of the features that a device must have to take part: at most 64, all different. A name has 1 to 64
    * lower-case letters, digits, dots and hyphens, with a letter or digit at both ends. An SDK that does not know one of
-   * them refuses the task before it fetches anything but the manifest. The coordinator checks the form only.
+   * them refuses the task before it fetches anything but the manifest. A coordinator refuses to run the task.
    *
    * @generated from field: repeated string required_features = 12;
    */
