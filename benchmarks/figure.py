@@ -35,7 +35,7 @@ def draw(figures: Figures, file: Path) -> None:
         points = sorted((window.users, window.cpu_ms) for window in windows)
         if len(points) > 1:
             growth.plot(*zip(*points, strict=True), **style(number), markersize=4, label=NAMES[system])
-    growth.set(xscale="log", yscale="log", ylim=(0.1, 1000), title="CPU-ms by registered users")
+    growth.set(xscale="log", yscale="log", ylim=(0.1, 10_000), title="CPU-ms by registered users")
     growth.set_xlabel("registered users", fontsize=8)
     for axes in (cost, memory, growth):
         axes.title.set_fontsize(9)
