@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.plan import MatchingPlan
+from fedau2 import principal
 from fedau2.wire import matchings
 
 Array = NDArray[np.float32]
@@ -78,7 +79,7 @@ class Published:
 
 def whitening(covariance: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
     """Returns the symmetric matrix that whitens states, (width, width); `ridge` is in mean variances."""
-    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = principal.axes(covariance)
     root = np.sqrt(np.maximum(values, 0) + ridge * _mean_variance(covariance))
     whitened: NDArray[np.float64] = (vectors / root) @ vectors.T
     return whitened

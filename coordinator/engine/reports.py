@@ -15,7 +15,7 @@ from coordinator.model.round_machine import RoundMachine
 from coordinator.model.task import Contribution
 from fedau2.v1.device_pb2 import ReportFailureRequest, UploadHeader
 from fedau2.v1.task_pb2 import RetryWindow
-from fedau2.wire import passes
+from fedau2.wire import contributions
 from fedau2.wire.errors import ContributionError
 from fedau2.wire.secure.masked import Masked
 
@@ -141,6 +141,6 @@ def _expect_round(task: OpenTask, contribution: Contribution, number: int) -> No
     if isinstance(contribution.content, Masked):
         return
     try:
-        passes.check_contribution(task.spec.manifest, contribution.content, number)
+        contributions.check_round(task.spec.manifest, contribution.content, number)
     except ContributionError as error:
         raise InvalidContributionError(f"the contribution was refused: {error}") from error

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, qr_multiply
+from scipy.linalg import LinAlgError, eigh, qr_multiply
 
 from simulator.evaluation.attack_results import AttackResult, Figure
 from simulator.evaluation.attacked_users import expect_finite
@@ -91,7 +91,10 @@ def narrow(columns: Sequence[Column]) -> NDArray[np.float32]:
     users = columns[0].shape[0]
     if sum(math.prod(column.shape[1:]) for column in columns) <= users:
         return np.concatenate(list(blocks(columns, _NUMBERS)), axis=1)
-    values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evd")
+    try:
+        values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evd")
+    except LinAlgError:  # divide and conquer sometimes does not converge on a singular matrix
+        values, vectors = eigh(_products(columns).T, overwrite_a=True, driver="evr")
     vectors *= np.sqrt(values.clip(min=0))
     axes = min(users, AXES)
     rotation = np.random.default_rng(0).standard_normal((axes, axes))

@@ -21,6 +21,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
+from fedau2 import principal
 from fedau2.erasing import folds as comparing
 from simulator.errors import ErasureError
 from simulator.unlearning import moments
@@ -95,7 +96,7 @@ def directions(classes: Sequence[Moments]) -> tuple[Matrix, Matrix]:
     """
     users = np.array([group.users for group in classes], np.float64)
     pooled = np.tensordot(users / users.sum(), np.stack([group.covariance for group in classes]), 1)
-    values, axes = np.linalg.eigh(pooled)
+    values, axes = principal.axes(pooled)
     occupied = values > _SMALLEST * values.max()
     roots, axes = np.sqrt(values[occupied]), axes[:, occupied]
     white, coloured = axes / roots, (axes * roots).T

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fedau2 import principal
+
 Matrix = NDArray[np.float64]
 
 _RANK = 1e-9
@@ -19,7 +21,7 @@ def removed(covariance: Matrix, gaps: Matrix, shares: Matrix) -> Matrix:
         gaps: mean of each class less the mean of all, (classes, width).
         shares: of the classes among the users, (classes,).
     """
-    variances, axes = np.linalg.eigh(covariance)
+    variances, axes = principal.axes(covariance)
     occupied = variances > _RANK * variances.max()
     roots, axes = np.sqrt(variances[occupied]), axes[:, occupied]
     cross = gaps * shares[:, None]  # covariance of x with each class's indicator

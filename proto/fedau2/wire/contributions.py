@@ -9,16 +9,19 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.v1.tensors_pb2 import (
     DTYPE_FLOAT32,
     TENSOR_KIND_TABLE,
     TENSOR_SCOPE_PRIVATE,
+    TENSOR_SCOPE_SHARED,
     Contribution,
     DType,
     RowSlices,
     TensorSpec,
     TensorUpdate,
 )
+from fedau2.wire import passes
 from fedau2.wire.errors import ContributionError
 
 _OVERHEAD = 512  # more than the tags, lengths, name (at most 128 bytes) and shape of one TensorUpdate
@@ -99,6 +102,32 @@ def _clip(values: NDArray[np.float32], bound: np.float32) -> NDArray[np.float32]
     if not values.size or np.abs(values).max() <= bound:
         return values
     return np.clip(values, -bound, bound)
+
+
+def check_round(task: TaskManifest, updates: Mapping[str, Update], round_number: int) -> None:
+    """Checks that whoever made a contribution knows whether its round is a pass.
+
+    Args:
+        task: the checked manifest.
+        updates: of the contribution, by tensor; their types and shapes have been checked.
+        round_number: of the round, as the device was given it.
+
+    Raises:
+        ContributionError: it moves the recommender in a pass, or carries none of its tensors in another round.
+    """
+    if not task.plan.server.passes:
+        return
+    own = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED and spec.name in updates]
+    if passes.moves(task.plan.server.passes, round_number):
+        if not own:
+            raise ContributionError(
+                f"round {round_number} moves the recommender, and the contribution has no tensor of it"
+            )
+        return
+    for name in own:
+        update = updates[name]
+        if (update.values if isinstance(update, Rows) else update).any():
+            raise ContributionError(f"round {round_number} is a pass, and {name} is not 0")
 
 
 def largest(specs: Iterable[TensorSpec]) -> int:

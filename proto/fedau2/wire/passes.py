@@ -3,13 +3,9 @@
 A round's number and the plan say if it is a pass, so no message has to.
 """
 
-from collections.abc import Mapping
-
 from fedau2.v1.task_pb2 import Plan, TaskManifest
-from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY, TENSOR_SCOPE_SHARED
+from fedau2.v1.tensors_pb2 import TENSOR_SCOPE_ADVERSARY
 from fedau2.wire.checks import require
-from fedau2.wire.contributions import Rows, Update
-from fedau2.wire.errors import ContributionError
 
 FEATURE = "passes"
 """The feature that a task with passes requires: a device must know in which rounds the recommender stays as it is."""
@@ -26,32 +22,6 @@ def moves(passes: int, round_number: int) -> bool:
         round_number: of the round.
     """
     return round_number % (passes + 1) == 0
-
-
-def check_contribution(task: TaskManifest, updates: Mapping[str, Update], round_number: int) -> None:
-    """Checks that whoever made a contribution knows whether its round is a pass.
-
-    Args:
-        task: the checked manifest.
-        updates: of the contribution, by tensor; their types and shapes have been checked.
-        round_number: of the round, as the device was given it.
-
-    Raises:
-        ContributionError: it moves the recommender in a pass, or carries none of its tensors in another round.
-    """
-    if not task.plan.server.passes:
-        return
-    own = [spec.name for spec in task.tensors if spec.scope == TENSOR_SCOPE_SHARED and spec.name in updates]
-    if moves(task.plan.server.passes, round_number):
-        if not own:
-            raise ContributionError(
-                f"round {round_number} moves the recommender, and the contribution has no tensor of it"
-            )
-        return
-    for name in own:
-        update = updates[name]
-        if (update.values if isinstance(update, Rows) else update).any():
-            raise ContributionError(f"round {round_number} is a pass, and {name} is not 0")
 
 
 def unlearns(plan: Plan) -> bool:

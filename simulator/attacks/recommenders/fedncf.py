@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.kernel.training import Task
+from fedau2 import principal
 from simulator.attacks.contract import Contribution
 from simulator.attacks.recommenders.contract import Impossible, RecommenderAttacks, layer_input, over_items, rows_of
 
@@ -38,7 +39,7 @@ def pulls(task: Task, contribution: Contribution) -> NDArray[np.float32]:
     The sum of their places has the sign of the output bias's gradient, which says which way along the line is down.
     """
     rows = rows_of(contribution, "item_gmf")
-    _, vectors = np.linalg.eigh(rows.values.T.astype(np.float64) @ rows.values)
+    _, vectors = principal.axes(rows.values.T.astype(np.float64) @ rows.values)
     places = rows.values @ vectors[:, -1].astype(np.float32)
     forward = np.sign(places.sum()) * np.sign(np.asarray(contribution["output.bias"])[0])
     return over_items(task, rows, places * (forward or 1))

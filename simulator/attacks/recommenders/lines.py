@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from client_sdk.kernel.training import Task
+from fedau2 import principal
 from simulator.attacks.contract import Contribution
 from simulator.attacks.recommenders.contract import over_items, rows_of
 
@@ -75,7 +76,7 @@ def read(task: Task, contribution: Contribution, table: str, *, biased: bool) ->
 def _places(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The user's direction, (width,), and each row's place along it. More items are drawn than recorded."""
     rows = values.astype(np.float64)
-    line = np.linalg.eigh(rows.T @ rows)[1][:, -1]
+    line = principal.axes(rows.T @ rows)[1][:, -1]
     places = rows @ line
     forward = 1.0 if (places < 0).sum() <= (places > 0).sum() else -1.0
     return forward * line, forward * places

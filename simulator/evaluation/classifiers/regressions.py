@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedau2 import principal
 from simulator.evaluation.classifiers.batch import Batch, Features, likely
 
 STRENGTHS = (0.003, 0.03, 0.3)
@@ -43,7 +44,7 @@ def predict(batch: Batch) -> Features:
 def fit(batch: Batch) -> Regressions:
     """Fits the regressions of all strengths to features of mean 0."""
     users = batch.train.shape[1]
-    _, axes = np.linalg.eigh(batch.train.mT @ batch.train)
+    _, axes = principal.axes(batch.train.mT @ batch.train)
     moved = batch.train @ axes
     sizes = np.square(moved).sum(1)[..., None]
     penalty = np.concatenate([np.full_like(sizes, 1 / strength) for strength in STRENGTHS], axis=2)

@@ -6,6 +6,7 @@ does no more than rotate its whitened features.
 
 import numpy as np
 
+from fedau2 import principal
 from simulator.evaluation.classifiers.batch import Features
 
 EMPTY = 1e-6
@@ -20,7 +21,7 @@ def whitened(features: Features) -> Features:
     mean, spread = features.mean(0), features.std(0)
     spread[spread <= _ROUNDING * np.abs(mean)] = np.inf
     standard = (features - mean) / spread
-    variances, axes = np.linalg.eigh(standard.T @ standard / len(standard))
+    variances, axes = principal.axes(standard.T @ standard / len(standard))
     full = variances > EMPTY**2
     if not full.any():
         return np.zeros((len(features), 1))

@@ -5,7 +5,7 @@ import pytest
 from client_sdk.kernel.models import RECOMMENDERS
 from client_sdk.protocol.contributing import nothing
 from export.bundle import build
-from fedau2.wire import contributions, manifest, passes
+from fedau2.wire import contributions, manifest
 from tests import plans
 
 ITEMS = [str(item) for item in range(20_000)]
@@ -17,5 +17,5 @@ def test_it_is_small_whatever_the_catalogue_and_taken_in_a_pass(model):
     data = contributions.encode(nothing(task.manifest))
     assert len(data) < 2_000
     updates = contributions.Decoder(manifest.shared(task.manifest), 1.0)(data)
-    passes.check_contribution(task.manifest, updates, 1)
-    passes.check_contribution(task.manifest, updates, 0)
+    contributions.check_round(task.manifest, updates, 1)
+    contributions.check_round(task.manifest, updates, 0)
