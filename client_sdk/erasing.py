@@ -1,14 +1,16 @@
 """The eraser of a plan: what a device computes from the maps of a checkpoint, and from its own key and classes.
 
-A device moves its state x by the published maps, whatever its class is and whether it is known:
+A device moves its state x by the published maps:
 
     y = x A + b;  z = y / d;  for each step: z = z - gradient(z);  z d + noise
 
 A and b are the linear map, d are the standard deviations of y, and `fedau2.erasing.kernel` says what the gradient is.
+All of this is the same whatever the user's class is. With shifts, a device that knows its class takes y = x + s
+instead, where s is the shift of its class (`fedau2.erasing.shifts`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,8 @@ class Maps:
         frequencies: of the steps, (steps, frequencies, width).
         witness: of the steps, (steps, classes, 2 * frequencies); 0: the step moves nothing.
         shift: products of the witnesses with everybody's mean features, (steps, classes).
+        shifts: of the classes, (classes, width); 0 for a class without a shift.
+        shifted: 1 for the classes that have a shift, (classes,).
         live: 1 if there are maps, else 0.
         inverse: 1 over the unit in which states are summed; 0 if it is not known yet, and then none are.
     """
@@ -46,6 +50,8 @@ class Maps:
     frequencies: Array
     witness: Array
     shift: Array
+    shifts: Array
+    shifted: Array
     live: np.float32
     inverse: np.float32
 
@@ -53,9 +59,11 @@ class Maps:
     def of(cls, plan: EraserPlan, tensors: Mapping[str, Array]) -> "Maps":
         """Reads the tensors of a checkpoint."""
         linear, steps = tensors[erasers.LINEAR], tensors[erasers.STEPS][:, : plan.classes]
+        classes = tensors[erasers.CLASSES][: plan.classes] * np.float32(plan.shifts)
         width, live = len(linear) - 1, bool(linear[0, 0] > 0)
         unit = matchings.unit(tensors[erasers.SCALE])
-        drawn = [kernel.public(plan.seed, step, plan.frequencies, width) for step in range(plan.steps)]
+        widths = plan.widths or (width,)
+        drawn = [kernel.public(plan.seed, step, plan.frequencies, widths) for step in range(plan.steps)]
         return cls(
             matrix=linear[1:, 1:].copy() if live else np.eye(width, dtype=np.float32),
             offset=linear[0, 1:].copy(),
@@ -64,16 +72,44 @@ class Maps:
             frequencies=np.array(drawn, np.float32),
             witness=steps[:, :, 1:].copy(),
             shift=steps[:, :, 0].copy(),
+            shifts=classes[:, 1:].copy(),
+            shifted=(classes[:, 0] > 0).astype(np.float32),
             live=np.float32(live),
             inverse=np.float32(1 / unit if unit else 0),
         )
 
-    def noise(self, plan: EraserPlan, key: bytes) -> Array:
-        """Returns the floor of one client, (width,). Only its scale changes from checkpoint to checkpoint.
+    def of_user(self, plan: EraserPlan, labels: Mapping[str, int]) -> "Maps":
+        """Returns the maps by which a user's state is moved: the shift is the linear map's offset, where there is one.
 
-        A number that is the same for all users gets none.
+        Args:
+            plan: the eraser.
+            labels: the user's class numbers by name, as far as they are known.
         """
-        drawn = draws.generator(key, 0, Stream.FLOOR).standard_normal(len(self.deviation), np.float32)
+        whole, (shift,) = self.own_shifts([labels.get(plan.erased[0][0], -1)])
+        return replace(self, matrix=np.eye(len(shift), dtype=np.float32), offset=shift) if whole.all() else self
+
+    def own_shifts(self, labels: NDArray[np.int64] | Sequence[int]) -> tuple[NDArray[np.bool_], Array]:
+        """Returns which users have a shift, (users,), and their shifts, (users, width).
+
+        Args:
+            labels: the users' class numbers, -1 where the attribute is not known; a plan with shifts erases one.
+        """
+        own = np.maximum(labels, 0)
+        return (np.asarray(labels) >= 0) & (self.shifted[own] > 0), self.shifts[own]
+
+    def noise(self, plan: EraserPlan, key: bytes, version: int) -> Array:
+        """Returns the floor of one client, (width,). A number that is the same for all users gets none.
+
+        Only its scale changes from checkpoint to checkpoint. With shifts all of it does: if the noise stayed, what is
+        shown would change by the change of the class's shift, which is published.
+
+        Args:
+            plan: the eraser.
+            key: the client's 16 secret bytes.
+            version: round of the checkpoint.
+        """
+        rng = draws.generator(key, version if plan.shifts else 0, Stream.FLOOR)
+        drawn = rng.standard_normal(len(self.deviation), np.float32)
         return np.asarray(np.float32(plan.floor) * self.live * self.deviation * drawn)
 
 
@@ -81,7 +117,7 @@ def of(task: TaskManifest, tensors: Mapping[str, Array]) -> tuple[EraserPlan, Ma
     """Returns the eraser of a task with the maps of a checkpoint; None if it has none."""
     if not task.plan.HasField("eraser"):
         return None
-    plan = EraserPlan.of(task.plan.eraser)
+    plan = EraserPlan.of(task.plan.eraser, erasers.widths(task))
     return plan, Maps.of(plan, tensors)
 
 

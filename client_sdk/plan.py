@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fedau2.v1.task_pb2 import Adversary, Draw, Eraser, Head, LocalUpdate, Matching, Objective, TaskManifest, Trigger
-from fedau2.wire import passes
+from fedau2.wire import erasers, passes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,6 +143,8 @@ class EraserPlan:
         frequencies: number of random frequencies of a step.
         floor: deviation of the noise.
         seed: of the frequencies.
+        shifts: True if a device that knows its class moves its state by the class's shift, in place of the linear map.
+        widths: numbers of each state; none: they are one to the steps.
     """
 
     erased: tuple[tuple[str, int], ...]
@@ -151,13 +153,15 @@ class EraserPlan:
     frequencies: int
     floor: float = 0.0
     seed: int = 0
+    shifts: bool = False
+    widths: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, eraser: Eraser) -> "EraserPlan":
-        """Reads the message."""
+    def of(cls, eraser: Eraser, widths: tuple[int, ...] = ()) -> "EraserPlan":
+        """Reads the message; `widths` are those of the states, see `erasers.widths`."""
         erased = tuple((part.name, len(part.classes)) for part in eraser.erased)
         numbers = eraser.steps, eraser.frequencies, eraser.floor, eraser.seed
-        return cls(erased, tuple(eraser.protects), *numbers)
+        return cls(erased, tuple(eraser.protects), *numbers, eraser.shifts, widths)
 
     @property
     def classes(self) -> int:
@@ -167,7 +171,7 @@ class EraserPlan:
     @property
     def structure(self) -> "EraserPlan":
         """The same without its numbers: two erasers of one structure have the same graphs."""
-        return EraserPlan(self.erased, self.protects, self.steps, self.frequencies)
+        return EraserPlan(self.erased, self.protects, self.steps, self.frequencies, shifts=self.shifts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +211,7 @@ class TrainingPlan(Generic[P]):
             local=LocalPlan.of(task.plan.local),
             adversaries=tuple(map(AdversaryPlan.of, task.plan.adversaries)),
             matchings=tuple(map(MatchingPlan.of, task.plan.matchings)),
-            eraser=EraserPlan.of(task.plan.eraser) if task.plan.HasField("eraser") else None,
+            eraser=EraserPlan.of(task.plan.eraser, erasers.widths(task)) if task.plan.HasField("eraser") else None,
             parameters=dict(task.plan.parameters),
             draw=task.draw,
             noise=task.noise,

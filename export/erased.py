@@ -17,6 +17,7 @@ def example(plan: EraserPlan, width: int) -> Tensors:
     shapes = {
         erasers.SCALE: (2,),
         erasers.LINEAR: (1 + width, 1 + width),
+        erasers.CLASSES: (erasers.FOLDS * plan.classes, 1 + width),
         erasers.STEPS: (plan.steps, plan.classes, 1 + 2 * plan.frequencies),
     }
     maps = erasing.Maps.of(plan, {name: torch.zeros(shape).numpy() for name, shape in shapes.items()})

@@ -124,7 +124,9 @@ def _compare(bundle: Bundle, recommender: Recommender, checkpoint: Tensors) -> t
         erases = erasing.of(task, checkpoint | _maps(task, rng))
         if erases:
             plan, maps = erases
-            serving |= {**step_graph.mapped(maps), step_graph.FLOOR: maps.noise(plan, bytes(16))}
+            maps = maps.of_user(plan, {name: int(rng.integers(classes)) for name, classes in plan.erased})
+            erases = plan, maps
+            serving |= {**step_graph.mapped(maps), step_graph.FLOOR: maps.noise(plan, bytes(16), 0)}
         tolerance = FP16_TOLERANCE if any(value.dtype == np.float16 for value in serving.values()) else TOLERANCE
         cases = [(seen, k) for seen in _seen(task, rng) for k in (1, 10, task.items, task.items + 1)]
         for seen, k in cases:
@@ -178,7 +180,7 @@ def _logits(
         user = recommender.user(serving, tensors, torch.from_numpy(history))
         if erases:
             plan, maps = erases
-            user = eraser.shown(plan, eraser.Maps.of(maps), torch.from_numpy(maps.noise(plan, bytes(16))), user)
+            user = eraser.shown(plan, eraser.Maps.of(maps), torch.from_numpy(maps.noise(plan, bytes(16), 0)), user)
         logits: NDArray[np.float32] = recommender.score(serving, user).numpy()
     return logits
 

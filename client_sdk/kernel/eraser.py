@@ -39,6 +39,8 @@ class Maps:
     frequencies: Tensor
     witness: Tensor
     shift: Tensor
+    shifts: Tensor
+    shifted: Tensor
     live: Tensor
     inverse: Tensor
 
@@ -50,7 +52,7 @@ class Maps:
 
 def erased(maps: Maps, states: Tensor) -> Tensor:
     """Moves states by the maps, (B, width); no noise is added."""
-    return _walk(maps, states)[0]
+    return _walk(maps, states @ maps.matrix + maps.offset)[0]
 
 
 def shown(plan: EraserPlan, maps: Maps, noise: Tensor, states: Tensors) -> Tensors:
@@ -70,8 +72,11 @@ def shown(plan: EraserPlan, maps: Maps, noise: Tensor, states: Tensors) -> Tenso
 
 
 def _walk(maps: Maps, states: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-    """Returns the moved states, and the features before each step, (B, 2 * frequencies)."""
-    z, features = (states @ maps.matrix + maps.offset) / maps.scale, []
+    """Takes the steps from states that the linear map or a shift has moved.
+
+    Returns the moved states, and the features before each step, (B, 2 * frequencies).
+    """
+    z, features = states / maps.scale, []
     for frequencies, witness, shift in zip(maps.frequencies, maps.witness, maps.shift, strict=True):
         phases, size = z @ frequencies.T, 1 / math.sqrt(frequencies.shape[0])
         cosine, sine = phases.cos() * size, phases.sin() * size
@@ -81,10 +86,20 @@ def _walk(maps: Maps, states: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
     return z * maps.scale, features
 
 
-def sums(maps: Maps, states: Tensor, places: Tensor, groups: int) -> Tensors:
+def _aligned(plan: EraserPlan, maps: Maps, states: Tensor, places: Tensor) -> Tensor:
+    """Moves states by the linear map or by their class's shift; the arguments are those of `sums`."""
+    linear = states @ maps.matrix + maps.offset
+    if not plan.shifts:
+        return linear
+    member = places.reshape(places.shape[0], erasers.FOLDS, -1).sum(1)
+    return torch.where(member @ maps.shifted[:, None] > 0, states + member @ maps.shifts, linear)
+
+
+def sums(plan: EraserPlan, maps: Maps, states: Tensor, places: Tensor, groups: int) -> Tensors:
     """Computes what clients contribute, by the tensor's name, (G, ...).
 
     Args:
+        plan: the eraser.
         maps: the published ones.
         states: as the encoder computes them, (B, width).
         places: rows of the sums that clients add to, see `erasing.places`, (B, folds * classes).
@@ -94,7 +109,7 @@ def sums(maps: Maps, states: Tensor, places: Tensor, groups: int) -> Tensors:
     mean_square = (states * states).sum(1, keepdim=True) / states.shape[1]
     sizes = torch.cat([one, one * (mean_square + _LEAST).log() / 2], 1)
     row = torch.cat([torch.ones_like(one) * maps.inverse.sign(), states * maps.inverse], 1)
-    _, features = _walk(maps, states)
+    _, features = _walk(maps, _aligned(plan, maps, states, places))
     steps = [torch.cat([torch.ones_like(one), part], 1) * maps.live for part in features]
     return {
         erasers.SCALE: grouped.bias_gradient(sizes, groups),
@@ -130,4 +145,4 @@ def apply(
     if set(plan.protects) - private.keys():
         states = {**private, **cast(Embedder, recommender).embed(shared, private, step)}
     beside = torch.cat([states[name].flatten(1) for name in plan.protects], 1)
-    gradients.shared.update(sums(maps, beside, places, step.rows.groups))
+    gradients.shared.update(sums(plan, maps, beside, places, step.rows.groups))

@@ -6,6 +6,7 @@ eraser and the client's floor of noise, `history` and `seen` (int64, catalogue r
 `items` (int64, best first) and `scores` (float32).
 """
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -60,22 +61,22 @@ class ServedModel:
         # The outputs of a run lie in the runtime's arena. Copies let the arena free all that the run took.
         self._serving = {name: value.copy() for name, value in serving.items()}
         self._eraser = erasing.of(task, checkpoint)
-        if self._eraser:
-            self._serving |= step_graph.mapped(self._eraser[1])
         self._graph = Graph(recommend, task, GRAPH_KIND_RECOMMEND, limits, outputs=OUTPUTS)
         if self._eraser and not self._graph.inputs >= _NEEDED:
             raise UnsupportedTaskError("the plan has an eraser, and the task's graph for recommending does not erase")
 
-    def floor(self, key: bytes) -> Arrays:
-        """Returns what the graph takes as a client's floor of noise, by name; nothing if the plan has no eraser.
+    def erasing(self, key: bytes, labels: Mapping[str, int], version: int) -> Arrays:
+        """Returns what the graph takes to erase a client's attributes, by name; nothing if the plan has no eraser.
 
         Args:
             key: the client's 16 secret bytes.
+            labels: the client's class numbers by name, as far as they are known.
+            version: round of the checkpoint.
         """
         if self._eraser is None:
             return {}
         plan, maps = self._eraser
-        return {step_graph.FLOOR: maps.noise(plan, key)}
+        return {**step_graph.mapped(maps.of_user(plan, labels)), step_graph.FLOOR: maps.noise(plan, key, version)}
 
     @classmethod
     def load(cls, store: Store, model: Model, trust: Trust) -> Self:
@@ -104,7 +105,7 @@ class ServedModel:
         Args:
             k: number of items, at least 1; the result has fewer where fewer are left.
             history: the client's positives as catalogue rows, sorted and unique, (h,).
-            private: the client's private tensors by name, without the axis of clients, and its `floor`.
+            private: the client's private tensors by name, without the axis of clients, and its `erasing`.
             hidden: rows to leave out; None: those of `history`.
 
         Returns:

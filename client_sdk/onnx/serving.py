@@ -18,6 +18,7 @@ from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model
 from client_sdk.store.sqlite_store import SqliteStore
 from client_sdk.weights import Weights
+from fedau2.v1.task_pb2 import TaskManifest
 
 _ANY = Choice()
 
@@ -42,7 +43,7 @@ class _View:
         positives: rows that training takes as positives, sorted.
         recorded: rows of all interactions, sorted.
         never: rows that are disliked or excluded, sorted.
-        private: the client's tensors, and its floor of noise.
+        private: the client's tensors, and what erases its attributes.
     """
 
     changes: int
@@ -170,7 +171,7 @@ class Serving:
         key = self._store.task_key(model.task_id)
         state = state or initial_state(task, key)
         private = {name: value[0] for name, value in state.values.items()}
-        private |= loaded.served.floor(key)
+        private |= loaded.served.erasing(key, _classes(self._store, task), loaded.model.round)
         view = _View(changes, loaded, *self._rows(loaded), private)
         if loaded.model == model:
             self._view = view
@@ -204,3 +205,16 @@ class Serving:
         if rows is None:
             raise NoModelError("the task's catalogue is missing or was damaged: call sync() to fetch it again")
         return _Loaded(model, served, list(rows), rows)
+
+
+def _classes(store: SqliteStore, task: TaskManifest) -> dict[str, int]:
+    """Returns the numbers of the classes that a task erases and the device knows of its user.
+
+    A value that the task does not list counts as unknown here: training refuses it, and a list must not fail for it.
+    """
+    known = {}
+    for part in task.plan.eraser.erased:
+        value = store.attribute(part.attribute)
+        if value is not None and value in part.classes:
+            known[part.name] = list(part.classes).index(value)
+    return known

@@ -18,7 +18,7 @@
   `matching.<name>.centre`, `.map`, `.witness`, `.offset`, `.live` and `.inverse`
 * for the eraser `eraser.places` float32 (1, folds * classes), see `client_sdk.erasing.places`, and the parts of
   `client_sdk.erasing.Maps`: `maps.matrix`, `.offset`, `.scale`, `.frequencies`, `.witness`, `.shift`, `.live` and
-  `.inverse`
+  `.inverse`; if the plan has shifts, `.shifts` and `.shifted` too
 
 The outputs are:
 

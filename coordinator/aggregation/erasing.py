@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedau2.erasing import folds, kernel, leace
+from fedau2.erasing import folds, kernel, leace, shifts
 from fedau2.v1.task_pb2 import Eraser, TaskManifest
 from fedau2.wire import erasers, matchings
 from fedau2.wire.blobs import Tensors
@@ -77,7 +77,7 @@ def stepped(
     decay, share = 1 - eraser.rate, eraser.rate
     weight = state.get(_WEIGHT, np.zeros(2, np.float32)) * np.array([decay, decay**2]) + np.array([share, share**2])
     after[_WEIGHT] = weight.astype(np.float32)
-    sums = _Sums.of(eraser, after, members)
+    sums = _Sums.of(eraser, erasers.widths(manifest), after, members)
     return (served if sums.few and _moves(checkpoint) else served | sums.maps(eraser)), after
 
 
@@ -89,7 +89,7 @@ def lacking(manifest: TaskManifest, checkpoint: Tensors) -> bool:
 def _moves(checkpoint: Tensors) -> bool:
     matrix = checkpoint[erasers.LINEAR][1:, 1:]
     still = not matrix.any() or np.array_equal(matrix, np.eye(len(matrix)))
-    return not still or bool(checkpoint[erasers.STEPS].any())
+    return not still or bool(checkpoint[erasers.STEPS].any() or checkpoint[erasers.CLASSES].any())
 
 
 def _has_rare_class(eraser: Eraser, classes: _Array, variances: Mapping[str, float], members: int) -> bool:
@@ -115,6 +115,7 @@ class _Sums:
     """The averages of an eraser, by fold and class.
 
     Attributes:
+        widths: numbers of each state that the steps see apart.
         users: number of users that the averages are worth.
         second: products of 1 and the state's numbers, (1 + width, 1 + width).
         classes: users and states, (folds, classes, 1 + width).
@@ -124,6 +125,7 @@ class _Sums:
         first: the classes of the first attribute among them.
     """
 
+    widths: tuple[int, ...]
     users: float
     second: _Array
     classes: _Array
@@ -132,7 +134,7 @@ class _Sums:
     first: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, eraser: Eraser, kept: Tensors, members: int) -> "_Sums":
+    def of(cls, eraser: Eraser, widths: tuple[int, ...], kept: Tensors, members: int) -> "_Sums":
         second, weight = kept[erasers.LINEAR].astype(np.float64), kept[_WEIGHT].astype(np.float64)
         classes = kept[erasers.CLASSES].astype(np.float64).reshape(erasers.FOLDS, -1, len(second))
         steps = kept[erasers.STEPS].astype(np.float64)
@@ -148,7 +150,7 @@ class _Sums:
                 first[places] = not first.any()
                 present[places] = True
         users = second[0, 0] * members * weight[0] / weight[1]
-        return cls(users, second, classes, steps, present, first)
+        return cls(widths, users, second, classes, steps, present, first)
 
     @property
     def few(self) -> bool:
@@ -160,18 +162,23 @@ class _Sums:
         width, rows = len(self.second) - 1, erasers.FOLDS * len(self.present)
         linear = np.zeros(self.second.shape)
         steps = np.zeros((len(self.steps), rows, self.steps.shape[-1]))
+        classes = np.zeros((rows, 1 + width))
         served = {erasers.LINEAR: linear, erasers.STEPS: steps}
+        if eraser.shifts:
+            served[erasers.CLASSES] = classes
         if self.second[0, 0] > 0:
             mean = self.second[0, 1:] / self.second[0, 0]
             covariance = self.second[1:, 1:] / self.second[0, 0] - np.outer(mean, mean)
-            removed = np.zeros((width, width))
+            removed, spread = np.zeros((width, width)), np.diag(covariance)
             if self.present.any() and not self.few:
                 removed = self._removed(covariance)
-                for number, witness in enumerate(self._witnesses(eraser, width)):
+                for number, witness in self._witnesses(eraser).items():
                     steps[number, np.flatnonzero(self.present)] = witness
-            matrix = np.eye(width) - removed
-            linear[0], linear[1:, 1:] = np.append(1.0, mean @ removed), matrix
-            linear[1:, 0] = np.sqrt(np.maximum(np.diag(matrix.T @ covariance @ matrix), 0))
+                spread = np.diag((np.eye(width) - removed).T @ covariance @ (np.eye(width) - removed))
+                if eraser.shifts:
+                    classes[: len(self.present)], spread = self._shifts(covariance)
+            linear[0], linear[1:, 1:] = np.append(1.0, mean @ removed), np.eye(width) - removed
+            linear[1:, 0] = np.sqrt(np.maximum(spread, 0))
         return {name: values.astype(np.float32) for name, values in served.items()}
 
     def _removed(self, covariance: _Array) -> _Array:
@@ -182,21 +189,43 @@ class _Sums:
         deviations = np.sqrt(np.maximum(np.diag(covariance), 0))
         return folds.strength(by_fold, [part @ removed for part in by_fold], deviations) * removed
 
-    def _witnesses(self, eraser: Eraser, width: int) -> list[_Array]:
-        """Returns offset and witness of each step, (classes, 1 + 2 * frequencies), until folds no longer agree."""
-        fitted: list[_Array] = []
+    def _shifts(self, covariance: _Array) -> tuple[_Array, _Array]:
+        """Fits the shifts of the classes of the attribute.
+
+        Returns:
+            1 and the shift of each class that is erased, and 0 for the others, (all classes, 1 + width); the variance
+            of each number after the shifts, (width,).
+        """
+        (gaps,), by_fold = self._gaps(self.classes.sum(0, keepdims=True)), self._gaps(self.classes)
+        shares = self._shares()
+        within = covariance - (gaps.T * shares) @ gaps
+        rows, moves = np.zeros((len(self.present), len(self.second))), shifts.fit(within, gaps, by_fold)
+        rows[self.present] = np.concatenate([np.ones((len(moves), 1)), moves], axis=1)
+        return rows, np.diag(within) + shares @ np.square(gaps + moves)
+
+    def _witnesses(self, eraser: Eraser) -> dict[int, _Array]:
+        """Returns offset and witness of each step, (classes, 1 + 2 * frequencies), by its number.
+
+        There are no more steps for a state, and for all of them together, once folds no longer agree on one.
+        """
+        fitted: dict[int, _Array] = {}
+        ended: set[int] = set()
         for number, sums in enumerate(self.steps):
-            whole = sums.sum(0)
+            whole, seen = sums.sum(0), kernel.turn(number, len(self.widths))
+            if seen in ended:
+                continue
             if not (sums[:, self.present, 0] > 0).all() or folds.agreement(self._gaps(sums)) <= 0:
-                break
+                ended.add(seen)
+                continue
             everybody = whole[self.first].sum(0)
             witness = self._gaps(whole[None])[0] * np.sqrt(self._shares())[:, None]
-            size = kernel.usual_size(witness, kernel.public(eraser.seed, number, eraser.frequencies, width))
+            size = kernel.usual_size(witness, kernel.public(eraser.seed, number, eraser.frequencies, self.widths))
             if not size > 0:
-                break
+                ended.add(seen)
+                continue
             witness = witness * math.sqrt(eraser.length / size)
             offset = witness @ (everybody[1:] / everybody[0])
-            fitted.append(np.concatenate([offset[:, None], witness], axis=1))
+            fitted[number] = np.concatenate([offset[:, None], witness], axis=1)
         return fitted
 
     def _shares(self) -> _Array:

@@ -66,6 +66,7 @@ COMMON: Mapping[str, Default] = {
     "eraser.floor": Default(0.15, _PROJECT),
     "eraser.rate": Default(0.05, _PROJECT),
     "eraser.minimum": Default(10, _PROJECT),
+    "eraser.shifts": Default(False, _PROJECT),
     "eraser.seed": Default(0, _PROJECT),
     "erased": Default("none", _PAPER),
     "server.shared.kind": Default("adam", _CODE),

@@ -22,6 +22,9 @@ class EraserSettings(Section):
     )
     rate: Annotated[Number, Field(gt=0, le=1)] = setting("Share of a round in the moving average of the sums.")
     minimum: Count = setting("Fewest users of a class in a round whose sums are used.", "users")
+    shifts: bool = setting(
+        "A device that knows its class moves its state by the class's published shift, in place of the linear map."
+    )
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = setting("Seed of the frequencies, which are public.")
 
 

@@ -72,27 +72,33 @@ def _metrics(maps: Maps) -> dict[str, float]:
     return {"erasure_strength": maps[0].strength, "erasure_steps": len(maps) - 1} if maps else {}
 
 
-def by_devices(state: Measured, evaluation: Evaluation, seed: int) -> Measured:
+def by_devices(
+    state: Measured, evaluation: Evaluation, attributes: Mapping[str, Attribute], seed: int, version: int
+) -> Measured:
     """Returns what devices show: states moved by the maps of the checkpoint, with each device's floor of noise.
 
     Args:
         state: as training left it, of a task whose plan has an eraser.
         evaluation: of the run.
+        attributes: by name, as far as devices know them.
         seed: of the run, from which devices have their keys.
+        version: round of the checkpoint.
     """
     known = erasing.of(evaluation.task, state.checkpoint)
     assert known is not None  # the plan has an eraser
-    (plan, published), maps = known, on_devices.maps(evaluation.task, state.checkpoint)
+    plan, published = known
     before = states_of(state, evaluation)
-    noise = np.stack([published.noise(plan, key) for key in ClientKeys(seed, len(evaluation.split.train))])
-    moved = renewal.applied(maps, np.concatenate(list(before.values()), axis=1)) + noise
+    keys = ClientKeys(seed, len(evaluation.split.train))
+    noise = np.stack([published.noise(plan, key, version) for key in keys])
+    beside = np.concatenate(list(before.values()), axis=1)
+    moved = on_devices.moved(evaluation.task, state.checkpoint, beside, attributes) + noise
     parts = np.split(moved, np.cumsum([part.shape[1] for part in before.values()])[:-1], axis=1)
     shown = dict(zip(before, parts, strict=True))
     private = {name: shown[name].reshape(column.shape) for name, column in state.private.items()}
     # States that are computed of moved private tensors have moved with them.
     anew = states_of(Measured(state.checkpoint, private), evaluation) if private else before
     addends = {name: shown[name] - anew[name] for name in plan.protects if name not in private}
-    return Measured(state.checkpoint, private, _metrics(maps), addends)
+    return Measured(state.checkpoint, private, _metrics(on_devices.maps(evaluation.task, state.checkpoint)), addends)
 
 
 def states_of(state: Measured, evaluation: Evaluation) -> dict[str, NDArray[np.float32]]:
@@ -126,7 +132,8 @@ def changed(config: Config, known: Mapping[str, Attribute], evaluation: Evaluati
         best: the chosen state.
     """
     if config.plan.erased != ():
-        return by_devices(Measured(best.checkpoint, best.private), evaluation, config.engine.seed)
+        state = Measured(best.checkpoint, best.private)
+        return by_devices(state, evaluation, known, config.engine.seed, best.round)
     return floored(moved(config, known, evaluation, best), evaluation, config)
 
 

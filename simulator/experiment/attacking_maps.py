@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import erasing
+from fedau2 import principal
+from fedau2.erasing import shifts
 from simulator.datasets import Attribute
 from simulator.evaluation import ready_guesses
+from simulator.evaluation.classifiers import whitening
 from simulator.experiment import after_training
 from simulator.experiment.after_training import Measured
 from simulator.experiment.asked import Asked
@@ -19,8 +23,9 @@ from simulator.unlearning import erasure, gaps, moments, on_devices, optimal_tra
 from simulator.unlearning.renewal import KERNEL, Maps
 
 INVERSE, STATISTICS, WITNESSES, GAPS = "map_inverse", "map_statistics", "map_witnesses", "map_gaps"
+SHIFTS = "map_shifts"
 """Attacks on the state before published maps, by the moments that a linear map was made of, by the witnesses of kernel
-steps, and by the gaps of a transport's class maps."""
+steps, by the gaps of a transport's class maps, and along classes' shifts."""
 
 READY = (STATISTICS, WITNESSES, GAPS)
 """Those whose guesses need no learning, and so no splits."""
@@ -30,7 +35,7 @@ def maps(trained: Trained) -> tuple[str, ...]:
     """Lists the attacks on what a run's unlearning publishes."""
     kind = trained.config.after_training.erasure
     if trained.config.plan.erased != ():
-        return INVERSE, STATISTICS, WITNESSES
+        return (INVERSE, STATISTICS, WITNESSES, *((SHIFTS,) if _has_shifts(trained) else ()))
     if kind in ("none", *erasure.MAPLESS):
         return ()  # what moves each user by itself publishes nothing
     if kind == KERNEL:
@@ -46,14 +51,15 @@ def on_map(
         return figures(name, ready_guesses.measure(_by_gaps(trained, attribute), attribute.labels, asked.seed))
     before, after = (_flat(trained, state) for state in (_unchanged(trained), trained.measured))
     published = _published(trained, before)
-    if name == INVERSE:
-        undone = renewal.undone(published, after).astype(np.float32)
-        most = largest(undone, attribute.labels, "strong", len(attribute.classes), asked, notify)
+    if name in (INVERSE, SHIFTS):
+        seen = _undone(trained, published, after) if name == INVERSE else _along_shifts(trained, after, attribute)
+        given = attribute.labels, "strong", len(attribute.classes)
+        most = largest(seen.astype(np.float32), *given, asked, notify)
         return figures(name, {"bacc": most.bacc, "auc": most.auc})
     if name == WITNESSES:
         guesses = _by_witnesses(published, after, _columns(trained, attribute))
     else:
-        guesses = _by_statistics(trained, published, before, after, _columns(trained, attribute))
+        guesses = _by_statistics(trained, published, before, after, attribute)
     return figures(name, ready_guesses.measure(guesses, attribute.labels, asked.seed))
 
 
@@ -106,20 +112,54 @@ def _columns(trained: Trained, attribute: Attribute) -> slice:
 
 
 def _by_statistics(
-    trained: Trained, published: Maps, before: NDArray[np.float32], after: NDArray[np.float32], classes: slice
+    trained: Trained, published: Maps, before: NDArray[np.float32], after: NDArray[np.float32], attribute: Attribute
 ) -> NDArray[np.float64]:
     """Computes log-likelihoods of classes, (users, classes), by their means, the covariance, and the floor's size."""
+    classes = _columns(trained, attribute)
     whole = moments.Moments.of(before, moments.joint(trained.known.values()))
     means, shares = whole.gaps[classes], whole.counts[classes] / whole.users
     config = trained.config
     strength = config.plan.eraser.floor if config.plan.erased != () else config.after_training.floor
     noise = np.diag(strength * after.std(0, dtype=np.float64))
-    for eraser in published[:1]:
+    if published and not _has_shifts(trained):
+        eraser = published[0]
         noise = noise @ np.linalg.pinv(np.eye(len(noise)) - eraser.strength * eraser.removed)
     within = whole.covariance - (means.T * shares) @ means + noise.T @ noise
+    if _has_shifts(trained):
+        means = means + _shifts_of(trained, attribute)  # where the states lie that users of each class show
     weights = np.linalg.pinv(within, hermitian=True) @ means.T
-    state = renewal.undone(published, after)
+    state = _undone(trained, published, after)
     return np.asarray((state - whole.mean) @ weights - (means.T * weights).sum(0) / 2)
+
+
+def _has_shifts(trained: Trained) -> bool:
+    return trained.config.plan.erased != () and trained.config.plan.eraser.shifts
+
+
+def _shifts_of(trained: Trained, attribute: Attribute) -> NDArray[np.float64]:
+    """Returns the published shifts of an attribute's classes, (classes, width); 0 if another one is erased."""
+    known = erasing.of(trained.bundle.manifest, trained.best.checkpoint)
+    assert known is not None  # the plan has an eraser
+    erased, published = trained.bundle.manifest.plan.eraser.erased[0].attribute, known[1].shifts.astype(np.float64)
+    return (
+        published if trained.attributes[erased] is attribute else np.zeros((len(attribute.classes), len(published.T)))
+    )
+
+
+def _undone(trained: Trained, published: Maps, after: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Returns states before published maps. A stranger does not know which shift was a user's, and undoes none."""
+    return renewal.undone(published[1:] if _has_shifts(trained) else published, after)
+
+
+def _along_shifts(trained: Trained, after: NDArray[np.float32], attribute: Attribute) -> NDArray[np.float64]:
+    """Projects whitened states on the classes' shifts, in each band of principal axes, (users, bands * classes)."""
+    centred = after - after.mean(0, dtype=np.float64)
+    variances, axes = principal.axes(centred.T @ centred / len(centred))
+    full = variances > whitening.EMPTY**2 * variances[-1]
+    towards = (axes[:, full] / np.sqrt(variances[full]))[:, ::-1]
+    white, along = centred @ towards, _shifts_of(trained, attribute) @ towards
+    bands = np.split(np.arange(white.shape[1]), np.cumsum(shifts.BANDS))
+    return np.concatenate([white[:, band] @ along[:, band].T for band in bands if band.size], axis=1)
 
 
 def _by_witnesses(published: Maps, after: NDArray[np.float32], classes: slice) -> NDArray[np.float64]:

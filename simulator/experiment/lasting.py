@@ -25,8 +25,10 @@ from simulator.experiment.train import Trained
 from simulator.experiment.trainer import Progress
 from simulator.population.population import Population
 
-STATE, LISTS, SCORES = "state", "top50", "scores"
-"""The targets of attacks: all private state, or the embedding where nothing is private; and outputs."""
+STATE, LISTS, SCORES, CHANGE = "state", "top50", "scores", "change"
+"""The targets of attacks: all private state, or the embedding where nothing is private, and outputs. If the plan has an
+eraser, `CHANGE` is how far the state that a device shows has moved since the first look. The device did not train in
+between, so the maps alone have moved it."""
 
 EVERYBODY, LATE, UNKNOWN = "everybody", "late", "unknown"
 """Users who are attacked: all, those who joined after half of the rounds, and those whose attribute is not known to
@@ -51,6 +53,8 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
         progress: receives how far this is.
     """
     config, times, done = trained.config, sorted({0, *rounds}), 0
+    first: NDArray[np.float32] | None = None
+    change: NDArray[np.float32] | None = None
     evaluation, best = trained.evaluation, trained.best
     renewal = after_training.renewal_of(config, trained.known)
     beside = None if best.private else renewal
@@ -74,8 +78,12 @@ def rows(trained: Trained, rounds: Sequence[int], asked: Asked, progress: Progre
             if beside:
                 state = after_training.mapped(state, evaluation, maps)
             elif config.plan.erased != ():
-                state = after_training.by_devices(state, evaluation, config.engine.seed)
-            yield from _at(time, trained, after_training.floored(state, evaluation, config), asked)
+                how = evaluation, trained.known, config.engine.seed, best.round + time
+                still = after_training.by_devices(Measured(state.checkpoint, best.private), *how)
+                state = after_training.by_devices(state, *how)
+                now = _states(trained, still)
+                change, first = None if first is None else now - first, now if first is None else first
+            yield from _at(time, trained, after_training.floored(state, evaluation, config), change, asked)
             progress.advance()
 
 
@@ -93,18 +101,26 @@ def _population(trained: Trained, start: Measured) -> Population:
     return replace(trained.population, state=PrivateState.start(values, len(trained.population)))
 
 
-def _at(time: int, trained: Trained, state: Measured, asked: Asked) -> Iterator[Row]:
-    """Yields a row for each attribute, group of users and target."""
+def _states(trained: Trained, state: Measured) -> NDArray[np.float32]:
+    return AttackedStates.of(state.scorer(trained.evaluation), state.private).private
+
+
+def _at(
+    time: int, trained: Trained, state: Measured, change: NDArray[np.float32] | None, asked: Asked
+) -> Iterator[Row]:
+    """Yields a row for each attribute, group of users and target; see `CHANGE`."""
     scorer, split = state.scorer(trained.evaluation), trained.evaluation.split
     ranks = trained.evaluation.test_ranks(state.checkpoint, state.private, addends=state.addends)
     quality = ranks.metrics()["ndcg@10"]
     everybody = np.arange(len(split.train))
     shown = Outputs(scorer, everybody, split.seen, split.train, trained.bundle.manifest.items)
     features = {
-        STATE: AttackedStates.of(scorer, state.private).private,
+        STATE: _states(trained, state),
         LISTS: shown.features(LISTS),
         SCORES: shown.features(SCORES),
     }
+    if change is not None:
+        features[CHANGE] = change
     for name, attribute in trained.attributes.items():
         for group, members in _groups(trained, name):
             for target, numbers in features.items():
@@ -132,7 +148,7 @@ def _read(
 ) -> Mapping[str, float]:
     """Returns the most that a family of the attacker reads, with its null; NaN of a group that is too small."""
     how = asked.keywords(len(attribute.classes))
-    attacker = "strong" if target == STATE else LIGHT
+    attacker = "strong" if target in (STATE, CHANGE) else LIGHT
     try:
         largest = attack(features, attribute.labels, attacker, **how, tested=members).largest
     except TooFewUsersError:

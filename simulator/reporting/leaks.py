@@ -14,6 +14,7 @@ _ATTACKERS = {"paper": "the paper's attacker", "strong": "the strong attacker", 
 _MAPS = {
     "map_inverse": "the strong attacker on the state before the published map",
     "map_statistics": "a guess by the published statistics",
+    "map_shifts": "the strong attacker on the state along published shifts",
     "map_witnesses": "a guess by the witnesses of published steps",
     "map_gaps": "a guess by the gaps that class maps leave",
 }

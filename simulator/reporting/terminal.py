@@ -77,6 +77,7 @@ PUBLIC = {
     "popular50": "popular 50, seen items left out, no state",
     "map_inverse": "state before the published map",
     "map_statistics": "the map's published statistics",
+    "map_shifts": "the state along published shifts",
     "map_witnesses": "the witnesses of published kernel steps",
     "map_gaps": "which class map leaves gaps",
 }

@@ -1,10 +1,15 @@
 """The maps of a plan's eraser, as a checkpoint publishes them and as every device applies them."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 
 from client_sdk import erasing
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
+from simulator.datasets import Attribute
+from simulator.unlearning import renewal
 from simulator.unlearning.erasure import Eraser
 from simulator.unlearning.kernel_steps import Step
 from simulator.unlearning.renewal import Maps
@@ -36,3 +41,27 @@ def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
         if witness.any()
     ]
     return linear, *steps
+
+
+def moved(
+    task: TaskManifest, checkpoint: Tensors, states: NDArray[np.float32], attributes: Mapping[str, Attribute]
+) -> NDArray[np.float32]:
+    """Moves users' states by the maps of a checkpoint, (users, width), and by shifts where the plan has them."""
+    published = maps(task, checkpoint)
+    if not published:
+        return states.copy()
+    aligned, (whole, shifts) = published[0](states), _own_shifts(task, checkpoint, states, attributes)
+    aligned[whole] = states[whole] + shifts[whole]
+    return renewal.applied(published[1:], aligned)
+
+
+def _own_shifts(
+    task: TaskManifest, checkpoint: Tensors, states: NDArray[np.float32], attributes: Mapping[str, Attribute]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Returns which users have shifts, and these, as `erasing.Maps.own_shifts` does; nobody in a plan without."""
+    known = erasing.of(task, checkpoint)
+    assert known is not None  # the plan has an eraser
+    plan, published = known
+    if not plan.shifts:
+        return np.zeros(len(states), np.bool_), states
+    return published.own_shifts(attributes[task.plan.eraser.erased[0].attribute].labels)

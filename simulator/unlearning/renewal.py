@@ -6,7 +6,7 @@ applies them, whatever its class is and whether it is known: to its private stat
 the embedding that it computes of its interactions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,14 +81,14 @@ class Renewal:
             private[name][np.arange(len(population))] = values
 
 
-def applied(maps: Maps, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def applied(maps: Sequence[Eraser | Step], features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Applies maps one after another to features, (users, width)."""
     for part in maps:
         features = part(features).astype(np.float32)
     return features
 
 
-def undone(maps: Maps, features: NDArray[np.floating]) -> NDArray[np.floating]:
+def undone(maps: Sequence[Eraser | Step], features: NDArray[np.floating]) -> NDArray[np.floating]:
     """Returns the features before maps, as whoever knows them can compute it."""
     for part in reversed(maps):
         features = part.inverted(features)

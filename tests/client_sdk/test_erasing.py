@@ -1,5 +1,7 @@
 """What a device computes from published maps, its key and its classes."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ def tensors(live=True):
     return {
         erasers.SCALE: np.array([1, 0], np.float32),
         erasers.LINEAR: linear,
+        erasers.CLASSES: np.zeros((rows, 1 + WIDTH), np.float32),
         erasers.STEPS: np.zeros((2, rows, 9), np.float32),
     }
 
@@ -31,20 +34,50 @@ def test_before_the_first_round_nothing_is_moved_and_nothing_is_added():
     np.testing.assert_array_equal(maps.matrix, np.eye(WIDTH))
     assert not maps.offset.any()
     assert (maps.scale == 1).all()
-    assert not maps.noise(PLAN, bytes(16)).any()
+    assert not maps.noise(PLAN, bytes(16), 0).any()
 
 
 @given(KEYS, KEYS)
 def test_the_floor_is_the_users_own_and_the_same_each_time(key, other):
     maps = erasing.Maps.of(PLAN, tensors())
-    noise = maps.noise(PLAN, key)
-    assert noise.tobytes() == maps.noise(PLAN, key).tobytes()
-    assert key == other or (noise != maps.noise(PLAN, other)).any()
+    noise = maps.noise(PLAN, key, 3)
+    assert noise.tobytes() == maps.noise(PLAN, key, 3).tobytes() == maps.noise(PLAN, key, 4).tobytes()
+    assert key == other or (noise != maps.noise(PLAN, other, 3)).any()
+    plan, shifting_maps = shifting()
+    assert shifting_maps.noise(plan, key, 3).tobytes() == shifting_maps.noise(plan, key, 3).tobytes()
+    assert (shifting_maps.noise(plan, key, 3) != shifting_maps.noise(plan, key, 4)).any()
+
+
+def shifting():
+    """A plan with shifts, and maps of which all classes but the last have one."""
+    plan, drawn = replace(PLAN, erased=(("age", 3),), shifts=True), np.random.default_rng(0)
+    made = tensors()
+    made[erasers.CLASSES][:2] = drawn.standard_normal((2, 1 + WIDTH))
+    made[erasers.CLASSES][:2, 0] = 1
+    return plan, erasing.Maps.of(plan, made)
+
+
+@given(st.integers(-1, 2))
+def test_a_user_who_has_a_shift_is_moved_by_it_and_others_by_the_linear_map(age):
+    plan, maps = shifting()
+    own = maps.of_user(plan, {"age": age} if age >= 0 else {})
+    if age in (-1, 2):
+        assert own is maps
+    else:
+        np.testing.assert_array_equal(own.matrix, np.eye(WIDTH))
+        np.testing.assert_array_equal(own.offset, maps.shifts[age])
+
+
+def test_a_plan_without_shifts_uses_none():
+    made = tensors()
+    made[erasers.CLASSES][:] = 1
+    maps = erasing.Maps.of(PLAN, made)
+    assert maps.of_user(PLAN, {"gender": 0, "age": 0}) is maps
 
 
 def test_the_floor_is_as_large_as_the_plan_says():
     maps = erasing.Maps.of(PLAN, tensors())
-    drawn = np.stack([maps.noise(PLAN, number.to_bytes(16, "little")) for number in range(2000)])
+    drawn = np.stack([maps.noise(PLAN, number.to_bytes(16, "little"), 0) for number in range(2000)])
     np.testing.assert_allclose(drawn.std(0), [0.5, 1.0, 0.0], rtol=0.1)  # the last number is the same for all users
 
 

@@ -102,21 +102,24 @@ def test_with_matchings_too(model, make_bundle, unmasker, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "transport"),
+    ("model", "transport", "shifts"),
     [
-        ("fedvae", "inproc"),
-        ("fedncf", "inproc"),
-        pytest.param("fedncf", "grpc", marks=pytest.mark.slow),
-        *(pytest.param(model, "inproc", marks=pytest.mark.slow) for model in ("fcf", "pfedrec", "fedgnn")),
+        ("fedvae", "inproc", False),
+        ("fedncf", "inproc", True),
+        pytest.param("fedncf", "inproc", False, marks=pytest.mark.slow),
+        pytest.param("fedncf", "grpc", True, marks=pytest.mark.slow),
+        *(pytest.param(model, "inproc", False, marks=pytest.mark.slow) for model in ("fcf", "pfedrec", "fedgnn")),
     ],
 )
-def test_with_an_eraser_too(model, transport, make_bundle, unmasker, tmp_path):
+def test_with_an_eraser_too(model, transport, shifts, make_bundle, unmasker, tmp_path):
     settings = {"eraser__frequencies": 16, "eraser__minimum": 2, "eraser__rate": 0.5, "eraser__steps": 2}
+    settings["eraser__shifts"] = shifts
     bundle = make_bundle(model, 10, NARROW.get(model), erased=[plans.GENDER], **settings)
     engine = expect_the_same_bytes(bundle, transport, unmasker, tmp_path)
     linear = engine.checkpoint[erasers.LINEAR]
     assert linear[0, 0] == 1
     assert (linear[1:, 1:] != np.eye(len(linear) - 1)).any()
+    assert (engine.checkpoint[erasers.CLASSES][:2, 0] == shifts).all()
 
 
 def test_with_passes_and_restarts_too(make_bundle, unmasker, tmp_path):

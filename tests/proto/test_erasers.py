@@ -142,3 +142,19 @@ def test_a_task_requires_the_feature_and_secure_sums():
         erasers.check_hidden(TaskManifest(plan=plan()))
     erasers.check_hidden(TaskManifest(plan=plan(), secure_sums=SecureSums(version=1)))
     erasers.check_hidden(TaskManifest())
+
+
+def test_shifts_of_several_attributes_are_refused():
+    erasers.check(plan(GENDER, shifts=True), {"latent"})
+    other = {"name": "age", "attribute": "age", "classes": ["young", "old"]}
+    erasers.check(plan(GENDER, other), {"latent"})
+    with pytest.raises(ManifestError, match="one attribute"):
+        erasers.check(plan(GENDER, other, shifts=True), {"latent"})
+
+
+def test_states_that_steps_see_apart_are_the_private_tensors_and_one_derived_state():
+    assert erasers.widths(TaskManifest(plan=plan())) == ()
+    assert erasers.widths(task()) == (WIDTH,)
+    assert erasers.widths(task("a", "b", protects=["a", "b"], width=4)) == (2, 2)
+    assert erasers.widths(task("a", protects=["node", "a"], width=5)) == (3, 2)
+    assert erasers.widths(task("a", protects=["node", "a", "other"], width=9)) == (9,)

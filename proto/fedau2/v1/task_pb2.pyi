@@ -517,8 +517,11 @@ class Eraser(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     MINIMUM_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    SHIFTS_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
-    """Most kernel steps after the linear map, from 1 to 64."""
+    """Most kernel steps after the linear map, from 1 to 64. With several states, the first step sees all, the next ones
+    see one state each, and so on in turns. States are not taken apart if several of them are derived.
+    """
     frequencies: _builtins.int
     """Number of random frequencies of a step, from 1 to 4,096; each gives two features."""
     length: _builtins.float
@@ -531,6 +534,11 @@ class Eraser(_message.Message):
     """Fewest users of a class in a round whose sums are used; at least 1."""
     seed: _builtins.int
     """Seed of the frequencies, which are public."""
+    shifts: _builtins.bool
+    """A device that knows its class moves its state by the class's published shift, in place of the linear map, and draws
+    the noise of its floor anew for each checkpoint. The manifest then requires "eraser-shifts" too, the next checkpoint
+    has the shifts in the place of "eraser.classes", and a single attribute is erased.
+    """
     @_builtins.property
     def erased(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erased]:
         """At least one. A device contributes only if it knows its class of each of them."""
@@ -553,10 +561,11 @@ class Eraser(_message.Message):
         rate: _builtins.float = ...,
         minimum: _builtins.int = ...,
         seed: _builtins.int = ...,
+        shifts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "floor", b"floor", "frequencies", b"frequencies", "length", b"length", "minimum", b"minimum", "protects", b"protects", "rate", b"rate", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "floor", b"floor", "frequencies", b"frequencies", "length", b"length", "minimum", b"minimum", "protects", b"protects", "rate", b"rate", "seed", b"seed", "shifts", b"shifts", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,6 +14,9 @@ FEATURE = "eraser"
 PRIVATE_FEATURE = "private-eraser"
 """The feature that it requires as well if a state is a private tensor: some devices know derived states alone."""
 
+SHIFTS_FEATURE = "eraser-shifts"
+"""The feature that it requires as well if devices use shifts: others would move by a map that is not fitted to them."""
+
 FOLDS = 5
 """Parts of the users that are compared with each other. Each device draws its own part once."""
 
@@ -30,7 +33,8 @@ SCALE, LINEAR, CLASSES, STEPS = "eraser.scale", "eraser.linear", "eraser.classes
 
 The checkpoint has the moving average of `SCALE`. In `LINEAR` it has the linear map: 1 and the offset in the first row,
 then a row for each number with its standard deviation after the map, and the matrix. In `STEPS` the first rows of each
-step, one for each class, have the offset and the witness. All else is 0, so that no sum by class is published.
+step, one for each class, have the offset and the witness. With `Eraser.shifts` the first rows of `CLASSES`, one for
+each class, have 1 and the shift; a class without a shift has 0. All else is 0, so that no sum by class is published.
 """
 
 
@@ -55,11 +59,29 @@ def shapes(eraser: Eraser, width: int) -> dict[str, list[int]]:
     }
 
 
+def widths(manifest: TaskManifest) -> tuple[int, ...]:
+    """Returns the numbers of each state that an eraser's steps see apart, in the order in which states lie.
+
+    Nobody but the recommender knows the widths of several derived states, so they and all else are one then. The
+    result is empty before a manifest that is being built has the eraser's tensors.
+    """
+    whole = next((spec.shape[0] - 1 for spec in manifest.tensors if spec.name == LINEAR), None)
+    if whole is None:
+        return ()
+    known = {spec.name: math.prod(spec.shape) for spec in _private(manifest)}
+    protects = manifest.plan.eraser.protects
+    derived = [name for name in protects if name not in known]
+    if len(derived) > 1:
+        return (whole,)
+    left = whole - sum(known.values())
+    return tuple(known.get(name, left) for name in protects)
+
+
 def continues(old: TaskManifest, new: TaskManifest) -> bool:
     """Returns True if the maps of a task, and the averages that they are fitted to, are a successor's as well.
 
-    Both tasks have an eraser of the same attributes, states and frequencies. Settings of how much is moved and of how
-    fast averages forget may differ.
+    Both tasks have an eraser of the same attributes, states and frequencies, and both or neither have shifts. Settings
+    of how much is moved and of how fast averages forget may differ.
     """
     if not (old.plan.HasField("eraser") and new.plan.HasField("eraser")):
         return False
@@ -92,6 +114,11 @@ def check(plan: Plan, states: Collection[str]) -> None:
         require(bool(part.name) and bool(part.attribute), f"{where}: name and attribute must be given")
         require(len(part.classes) >= 2, f"{where}: fewer than two classes")
         require(len(set(part.classes)) == len(part.classes), f"{where}: a class is listed twice")
+    require(
+        not eraser.shifts or len(eraser.erased) == 1,
+        "eraser: shifts are of one attribute, because no sum says how the classes of several go together; "
+        "leave shifts out",
+    )
     known = ", ".join(sorted(states))
     protects = list(eraser.protects)
     require(bool(protects), f"eraser: protects is empty; the recommender has {known}")
@@ -159,7 +186,9 @@ def features(manifest: TaskManifest) -> tuple[str, ...]:
     """Returns the features that a task requires for its eraser; none if it has no eraser."""
     if not manifest.plan.HasField("eraser"):
         return ()
-    return (FEATURE, PRIVATE_FEATURE) if _private(manifest) else (FEATURE,)
+    of_private = (PRIVATE_FEATURE,) if _private(manifest) else ()
+    of_shifts = (SHIFTS_FEATURE,) if manifest.plan.eraser.shifts else ()
+    return (FEATURE, *of_private, *of_shifts)
 
 
 def check_required(manifest: TaskManifest) -> None:

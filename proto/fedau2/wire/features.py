@@ -8,7 +8,7 @@ from fedau2.wire.secure import policy
 KNOWN: frozenset[str] = frozenset(
     {
         *(weights.FEATURE, policy.FEATURE, matchings.FEATURE, staleness.FEATURE, passes.FEATURE),
-        *(erasers.FEATURE, erasers.PRIVATE_FEATURE),
+        *(erasers.FEATURE, erasers.PRIVATE_FEATURE, erasers.SHIFTS_FEATURE),
     }
 )
 """Their names."""

@@ -29,13 +29,15 @@ def users(seed=0):
     return torch.tensor(x, dtype=torch.float32), torch.from_numpy(erasing.places(PLAN, keys, {"gender": labels}))
 
 
-def published(x, places, rounds=4):
+def published(x, places, rounds=4, plan=PLAN, message=MESSAGE):
     """What a checkpoint publishes after some rounds of everybody."""
-    task, state = TaskManifest(plan=Plan(eraser=MESSAGE)), {}
-    tensors = {spec.name: np.zeros(tuple(spec.shape), np.float32) for spec in eraser.tensors(MESSAGE, {LATENT: WIDTH})}
+    task, state = TaskManifest(plan=Plan(eraser=message)), {}
+    task.tensors.extend(eraser.tensors(message, {LATENT: WIDTH}))
+    tensors = {spec.name: np.zeros(tuple(spec.shape), np.float32) for spec in task.tensors}
     for _ in range(rounds):
-        maps = eraser.Maps.of(erasing.Maps.of(PLAN, tensors))
-        mean = {name: value[0].double().numpy() / USERS for name, value in eraser.sums(maps, x, places, 1).items()}
+        maps = eraser.Maps.of(erasing.Maps.of(plan, tensors))
+        sums = eraser.sums(plan, maps, x, places, 1)
+        mean = {name: value[0].double().numpy() / USERS for name, value in sums.items()}
         served, kept = server.stepped(task, tensors, state, mean, {}, USERS)
         tensors, state = tensors | served, state | kept
     return tensors
@@ -45,7 +47,7 @@ def test_sums_of_clients_add_up_and_are_shaped_as_the_tensors():
     x, places = users()
     tensors = published(x, places)
     maps = eraser.Maps.of(erasing.Maps.of(PLAN, tensors))
-    whole, apart = (eraser.sums(maps, x, places, groups) for groups in (1, USERS))
+    whole, apart = (eraser.sums(PLAN, maps, x, places, groups) for groups in (1, USERS))
     for name, value in whole.items():
         assert value.shape == (1, *tensors[name].shape)
         torch.testing.assert_close(apart[name].sum(0), value[0], rtol=1e-4, atol=1e-3)
@@ -54,7 +56,7 @@ def test_sums_of_clients_add_up_and_are_shaped_as_the_tensors():
 def test_sums_are_those_of_fold_class_and_step():
     x, places = users()
     maps = eraser.Maps.of(erasing.Maps.of(PLAN, published(x, places)))
-    found = eraser.sums(maps, x, places, 1)
+    found = eraser.sums(PLAN, maps, x, places, 1)
     member = places[:, 3] > 0  # the second class of the second fold
     unit = 1 / float(maps.inverse)
     torch.testing.assert_close(found[erasers.CLASSES][0, 3, 0], member.sum().float())
@@ -67,7 +69,7 @@ def test_sums_are_those_of_fold_class_and_step():
 def test_a_client_without_a_place_adds_nothing_and_is_moved_like_the_others():
     x, places = users()
     maps = eraser.Maps.of(erasing.Maps.of(PLAN, published(x, places)))
-    assert not any(value.any() for value in eraser.sums(maps, x, torch.zeros_like(places), 1).values())
+    assert not any(value.any() for value in eraser.sums(PLAN, maps, x, torch.zeros_like(places), 1).values())
     moved = eraser.erased(maps, x)
     torch.testing.assert_close(eraser.erased(maps, x[:1]), moved[:1], rtol=1e-4, atol=1e-4)
 
@@ -77,6 +79,26 @@ def test_maps_bring_the_classes_together():
     moved = eraser.erased(eraser.Maps.of(erasing.Maps.of(PLAN, published(x, places))), x)
     gap, left = (value[1::2].mean(0) - value[::2].mean(0) for value in (x, moved))
     assert left.norm() < 0.2 * gap.norm()
+
+
+def test_shifts_bring_the_classes_together_and_change_no_variance_within_them():
+    message = Eraser.FromString(MESSAGE.SerializeToString())
+    message.shifts, message.steps = True, 1
+    plan = EraserPlan.of(message)
+    x, places = users()
+    tensors = published(x, places, plan=plan, message=message)
+    tensors[erasers.STEPS][:] = 0  # the steps come after the shifts
+    maps = eraser.Maps.of(erasing.Maps.of(plan, tensors))
+    silent = torch.zeros_like(places[:1])
+    aligned = eraser._aligned(plan, maps, x, places)
+    gap, left = (value[1::2].mean(0) - value[::2].mean(0) for value in (x, aligned))
+    assert left.norm() < 0.3 * gap.norm()
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        torch.testing.assert_close(aligned[part].std(0), x[part].std(0))
+    torch.testing.assert_close(eraser._aligned(plan, maps, x[:1], silent), eraser.erased(maps, x[:1]))
+    for label in (0, 1):
+        own = eraser.Maps.of(erasing.Maps.of(plan, tensors).of_user(plan, {"gender": label}))
+        torch.testing.assert_close(eraser.erased(own, x[label::2]), aligned[label::2])
 
 
 def test_the_embedding_is_the_one_that_is_served():

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from client_sdk.errors import NoModelError, StoreError
+from client_sdk.onnx import serving as serving_of
 from client_sdk.onnx.served_model import ServedModel
 from client_sdk.onnx.serving import Serving
 from client_sdk.protocol.trust import Trust
 from client_sdk.protocol.values import Model, PrivateState, Staged
+from fedau2.v1.task_pb2 import Erased, Eraser, Plan, TaskManifest
 from fedau2.wire import blobs
 
 
@@ -146,3 +148,14 @@ def test_a_closed_store_is_told(store, serving, bundle):
     store.close()
     with pytest.raises(StoreError, match="closed"):
         serving.recommend(3)
+
+
+def test_classes_are_those_that_the_device_knows_and_the_task_lists(store):
+    parts = [Erased(name=f"hidden-{name}", attribute=name, classes=["a", "b"]) for name in ("first", "second", "third")]
+    task = TaskManifest(plan=Plan(eraser=Eraser(erased=parts)))
+    store.set_attribute("first", "b")
+    store.set_attribute("second", "another")
+    assert serving_of._classes(store, task) == {"hidden-first": 1}
+    store.set_attribute("first", None)
+    assert serving_of._classes(store, task) == {}
+    assert serving_of._classes(store, TaskManifest()) == {}

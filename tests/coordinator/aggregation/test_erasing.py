@@ -20,9 +20,10 @@ USERS = 400
 NAMES = (erasers.SCALE, erasers.LINEAR, erasers.CLASSES, erasers.STEPS)
 
 
-def task(minimum=10, rate=1.0, secure=0, erased=(("gender", 2),), steps=2):
+def task(minimum=10, rate=1.0, secure=0, erased=(("gender", 2),), steps=2, **more):
     parts = [Erased(name=name, classes=[str(number) for number in range(classes)]) for name, classes in erased]
-    eraser = Eraser(erased=parts, steps=steps, frequencies=FREQUENCIES, length=0.03, rate=rate, minimum=minimum, seed=1)
+    numbers = {"length": 0.03, "rate": rate, "minimum": minimum, "seed": 1}
+    eraser = Eraser(erased=parts, steps=steps, frequencies=FREQUENCIES, protects=["latent"], **numbers, **more)
     made = TaskManifest(plan=Plan(eraser=eraser))
     for name, shape in erasers.shapes(eraser, WIDTH).items():
         made.tensors.append(TensorSpec(name=name, shape=shape, scope=TENSOR_SCOPE_STATISTIC))
@@ -53,7 +54,7 @@ def mean_of(made, x, labels):
     marks, row = marks.reshape(len(x), -1), np.concatenate([np.ones((len(x), 1)), x], 1)
     features = []
     for step in range(made.plan.eraser.steps):
-        phases = x @ kernel.public(1, step, FREQUENCIES, WIDTH).T
+        phases = x @ kernel.public(1, step, FREQUENCIES, erasers.widths(made)).T
         waves = np.concatenate([np.cos(phases), np.sin(phases)], 1) / np.sqrt(FREQUENCIES)
         features.append(marks.T @ np.concatenate([np.ones((len(x), 1)), waves], 1))
     sums = {erasers.LINEAR: row.T @ row, erasers.CLASSES: marks.T @ row, erasers.STEPS: np.stack(features)}
@@ -91,6 +92,39 @@ def test_the_map_brings_the_classes_together_and_keeps_the_mean(seed):
     np.testing.assert_allclose(linear[1:, 0], moved.std(0), rtol=1e-3)
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_shifts_bring_the_classes_together_and_keep_the_mean(seed):
+    labels = genders()
+    x = states(labels, seed)
+    checkpoint, _ = rounds(task(shifts=True), [(x, labels)])
+    published = checkpoint[erasers.CLASSES].astype(float)
+    assert (published[:2, 0] == 1).all()
+    assert not published[2:].any()
+    moved = x + published[labels[0], 1:]
+    gap, left = (values[labels[0] == 1].mean(0) - values[labels[0] == 0].mean(0) for values in (x, moved))
+    assert np.linalg.norm(left) < 0.5 * np.linalg.norm(gap)
+    np.testing.assert_allclose(moved.mean(0), x.mean(0), atol=1e-4)
+    np.testing.assert_allclose(checkpoint[erasers.LINEAR][1:, 0], moved.std(0), rtol=1e-3)
+    without, _ = rounds(task(), [(x, labels)])
+    np.testing.assert_array_equal(matrix(checkpoint), matrix(without))  # for users who tell nothing
+
+
+def test_a_class_that_is_held_back_has_no_shift_and_the_others_have():
+    made = task(erased=(("age", 3),), shifts=True)
+    labels = genders()
+    checkpoint, _ = rounds(made, [(states(labels), labels)])
+    np.testing.assert_array_equal(checkpoint[erasers.CLASSES][:4, 0], [1, 1, 0, 0])
+    assert not checkpoint[erasers.CLASSES][2:].any()
+
+
+def test_shifts_alone_are_maps_too():
+    labels = genders()
+    checkpoint, _ = rounds(task(shifts=True), [(states(labels), labels)])
+    checkpoint[erasers.LINEAR][1:, 1:], checkpoint[erasers.STEPS][:] = np.eye(WIDTH), 0
+    assert not erasing.lacking(task(shifts=True), checkpoint)
+
+
 def test_nothing_but_maps_is_served():
     labels = genders()
     checkpoint, state = rounds(task(), [(states(labels), labels)])
@@ -107,6 +141,18 @@ def test_classes_that_nothing_tells_apart_are_left_as_they_are():
     checkpoint, _ = rounds(task(), [(mirrored, both)])
     np.testing.assert_allclose(matrix(checkpoint), np.eye(WIDTH), atol=1e-6)
     assert not checkpoint[erasers.STEPS].any()
+
+
+def test_steps_for_a_state_end_where_nothing_tells_its_classes_apart_and_those_of_others_go_on():
+    made = task(steps=6)
+    made.tensors.append(TensorSpec(name="vector", shape=[2], scope=TENSOR_SCOPE_PRIVATE))
+    made.plan.eraser.protects.append("vector")
+    labels = [np.repeat([0, 1], USERS)]
+    rng = np.random.default_rng(0)
+    telling = rng.standard_normal((2 * USERS, 2)) * np.where(labels[0][:, None] == 0, 0.3, 3)
+    alike = np.tile(rng.standard_normal((USERS, 2)), (2, 1))  # each state with both classes, in the same fold
+    checkpoint, _ = rounds(made, [(np.concatenate([telling, alike], 1), labels)])
+    assert [bool(part.any()) for part in checkpoint[erasers.STEPS]] == [True, True, False, True, True, False]
 
 
 def test_a_class_of_one_user_of_a_round_holds_the_round_back():
@@ -209,6 +255,11 @@ def renamed(made):
     return made
 
 
+def shifting(made):
+    made.plan.eraser.shifts = True
+    return made
+
+
 def seeded(made):
     made.plan.eraser.seed += 1
     return made
@@ -220,7 +271,7 @@ def differing_states(made):
     return made
 
 
-@pytest.mark.parametrize("change", [renamed, seeded, differing_states])
+@pytest.mark.parametrize("change", [renamed, seeded, shifting, differing_states])
 def test_maps_of_another_eraser_are_not_carried_over(change):
     made, new = task(), change(task())
     begun, state = successor(made, *trained(made), new)

@@ -29,13 +29,15 @@ def test_the_tables_are_those_of_the_schema(tables, name):
 
 
 def test_the_examples_can_be_read():
-    plan, matched, passed, erased, config = (
+    plan, matched, passed, erased, shifted, config = (
         yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     )
     assert complete(plan).settings(complete(plan).adversaries[1]).epsilon == 100.0
     assert [entry.attribute for entry in complete(matched).matchings] == ["gender", "age"]
     assert [complete(passed).settings(entry).width for entry in complete(passed).adversaries] == [32, 512]
     assert [entry.attribute for entry in complete(erased).erased] == ["gender"]
+    assert complete(shifted).eraser.shifts
+    assert not complete(erased).eraser.shifts
     assert Config.of(config).plan.local.negatives == 2
 
 

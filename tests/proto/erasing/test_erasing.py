@@ -36,7 +36,7 @@ def test_folds_that_agree_have_a_strength_and_others_have_none(seed):
 
 
 def test_everybody_draws_the_same_frequencies_and_each_step_others():
-    first, again, other, seeded = (kernel.public(*at, 6, 3) for at in ((1, 0), (1, 0), (1, 1), (2, 0)))
+    first, again, other, seeded = (kernel.public(*at, 6, (3,)) for at in ((1, 0), (1, 0), (1, 1), (2, 0)))
     assert first.tobytes() == again.tobytes()
     assert not np.isin(first, other).any()
     assert not np.isin(first, seeded).any()
@@ -54,3 +54,23 @@ def test_the_usual_size_is_that_of_states_with_even_phases(seed):
     by_cosine, by_sine = np.split(np.concatenate([cosine, sine], 1) @ witness.T @ witness, 2, 1)
     gradient = (cosine * by_sine - sine * by_cosine) @ frequencies
     assert kernel.usual_size(witness, frequencies) == pytest.approx(np.sqrt((gradient**2).mean()), rel=0.5)
+
+
+@given(SEEDS, st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 9))
+def test_a_step_sees_one_state_or_all_of_them(seed, widths, step):
+    drawn = kernel.public(seed, step, 6, widths)
+    assert drawn.shape == (6, sum(widths))
+    seen, starts = kernel.turn(step, len(widths)), np.cumsum([0, *widths])
+    moved = drawn.any(0)
+    if seen == len(widths):
+        assert moved.all()
+    else:
+        assert np.flatnonzero(moved).tolist() == list(range(starts[seen], starts[seen + 1]))
+
+
+@given(st.integers(2, 6))
+def test_every_state_has_its_turn_and_all_together_have_the_first(states):
+    turns = [kernel.turn(step, states) for step in range(states + 1)]
+    assert turns[0] == states
+    assert sorted(turns) == list(range(states + 1))
+    assert {kernel.turn(step, 1) for step in range(5)} == {1}

@@ -65,6 +65,9 @@ def test_all_that_a_device_shows_is_erased_from(model, protects):
     task = build(model, ["a", "b"], plan, 0, training=False, serving=False).manifest
     assert list(task.plan.eraser.protects) == protects
     assert list(task.required_features) == ["eraser", "private-eraser"]
+    shifting = plans.make(model, erased=[plans.GENDER], eraser__shifts=True)
+    moved = build(model, ["a", "b"], shifting, 0, training=False, serving=False).manifest
+    assert list(moved.required_features) == ["eraser", "private-eraser", "eraser-shifts"]
 
 
 @pytest.mark.parametrize(("items", "why"), [(60, "1,980 numbers.* at most 1,024"), (3, "depends on the catalogue")])

@@ -8,6 +8,7 @@ from client_sdk.onnx.served_model import ServedModel
 from export.bundle import build
 from fedau2.v1.task_pb2 import GRAPH_KIND_PREPARE, GRAPH_KIND_RECOMMEND
 from fedau2.wire import blobs, encodings, erasers
+from simulator.datasets import Attribute
 from simulator.datasets.split import Split
 from simulator.engines.batched import BatchedEngine
 from simulator.evaluation.held_out import Evaluation
@@ -30,15 +31,21 @@ SLOWLY = {model: {"local__private_learning_rate": 0.02} for model in WIDTHS if m
 ITEM_IDS = [str(item) for item in range(ITEMS)]
 
 
-def make(model, **parts):
+def make(model, shifts=False, **parts):
     settings = {"eraser__frequencies": 16, "eraser__minimum": 2, "eraser__steps": 3, "eraser__rate": 1.0}
+    settings["eraser__shifts"] = shifts
     plan = plans.make(model, erased=[plans.GENDER], **SLOWLY.get(model, {}), **settings)
     return build(model, ITEM_IDS, plan, 0, WIDTHS[model], **parts)
 
 
-@pytest.fixture(scope="module", params=WIDTHS)
+BUNDLES = [*((model, False) for model in WIDTHS), ("fedncf", True), ("fedvae", True)]
+"""Recommenders, and whether their erasers have shifts."""
+
+
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda made: "-".join((made[0], *(("shifts",) if made[1] else ()))))
 def bundle(request):
-    return make(request.param)
+    model, shifts = request.param
+    return make(model, shifts)
 
 
 def engine_of(bundle, values, workers=1, kernel="torch", **more):
@@ -72,7 +79,8 @@ def shown(bundle, engine):
     split = Split(population.interactions, nobody, nobody, ITEMS, 0)
     evaluation = Evaluation(bundle.manifest, split)
     state = Measured(engine.checkpoint, population.state.values)
-    return evaluation, state, after_training.by_devices(state, evaluation, 0)
+    told = {"gender": Attribute(("M", "F"), np.array([plans.GENDER["classes"].index(v) if v else -1 for v in GENDERS]))}
+    return evaluation, state, after_training.by_devices(state, evaluation, told, 0, 5)
 
 
 def beside(state, evaluation):
@@ -101,7 +109,8 @@ def test_a_device_without_pytorch_shows_what_the_simulator_measures(bundle, engi
     scorer, raw = after.scorer(evaluation), state.scorer(evaluation)
     for client in (0, 1, 2):
         private = {name: column[client] for name, column in population.state.values.items()}
-        given = private | served.floor(population.keys[client])
+        known = {} if GENDERS[client] is None else {"erased-gender": plans.GENDER["classes"].index(GENDERS[client])}
+        given = private | served.erasing(population.keys[client], known, 5)
         scores = served.scores(population.interactions[client], given)
         np.testing.assert_allclose(scores, scorer(np.array([client]))[0], rtol=1e-3, atol=1e-5)
         assert np.abs(scores - raw(np.array([client]))[0]).max() > 1e-4

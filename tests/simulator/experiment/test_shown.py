@@ -25,8 +25,8 @@ def config_of(model, **settings):
     return change(SMALL, model=model, **settings, **MODELS[model][0])
 
 
-def run_of(folder, model):
-    return simulator.run(config_of(model, **BASE, **ERASED), folder / "run", attacks="none", keep="state")
+def run_of(folder, model, **more):
+    return simulator.run(config_of(model, **BASE, **ERASED, **more), folder / "run", attacks="none", keep="state")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -40,6 +40,7 @@ def test_devices_show_moved_states_and_train_on_from_those_that_they_keep(model,
     table = run.lasting((1,))
     assert {"everybody", "late", "unknown"} == set(table["users"])
     assert table.loc[0, "ndcg@10"] == run.metrics["ndcg@10"]
+    assert set(table.query("on == 'change'")["rounds"]) == {1}
     without = simulator.run(config_of(model, **BASE), tmp_path / "plain", attacks="none", keep="state")
     plain = kept_state.read(without.folder, specs, len(run.users))
     for name in shapes:
@@ -47,7 +48,9 @@ def test_devices_show_moved_states_and_train_on_from_those_that_they_keep(model,
     assert without.metrics["ndcg@10"] != run.metrics["ndcg@10"]
 
 
-def test_all_that_is_published_is_attacked(tmp_path):
-    attacked = run_of(tmp_path, "fedgnn").attack("quick", splits=1)
-    for name in ("map_inverse", "map_statistics", "map_witnesses"):
+@pytest.mark.parametrize("shifts", [False, True])
+def test_all_that_is_published_is_attacked(shifts, tmp_path):
+    attacked = run_of(tmp_path, "fedgnn", **{"plan.eraser.shifts": shifts}).attack("quick", splits=1)
+    for name in ("map_inverse", "map_statistics", "map_witnesses", *(("map_shifts",) if shifts else ())):
         assert 0 <= attacked.metrics[f"auc_{name}"] <= 1
+    assert ("auc_map_shifts" in attacked.metrics) == shifts
