@@ -116,8 +116,8 @@ def check(plan: Plan, states: Collection[str]) -> None:
         require(len(set(part.classes)) == len(part.classes), f"{where}: a class is listed twice")
     require(
         not eraser.shifts or len(eraser.erased) == 1,
-        "eraser: shifts are of one attribute, because no sum says how the classes of several go together; "
-        "leave shifts out",
+        "eraser: shifts are of one attribute, because no sum says how the classes of several go together: set "
+        "eraser.shifts to false",
     )
     known = ", ".join(sorted(states))
     protects = list(eraser.protects)
