@@ -27,6 +27,7 @@ from fedau2.v1.admin_pb2 import ListTasksRequest, PauseTaskRequest, WatchRoundsR
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from tests import certificates, identity_provider
 from tests.coordinator import conftest as tools
+from tests.coordinator import statuses
 from tests.coordinator.grpc.test_callers import relay
 from tests.identity_provider import ISSUER
 
@@ -72,14 +73,9 @@ async def status(address, call, *authorization, pair=(None, None)):
     """Makes a call with a request that changes nothing, and returns the name of its status."""
     method = next(method for method in ADMIN if method.name == call)
     secured = grpc.ssl_channel_credentials(AUTHORITY[1], *pair)
+    metadata = [("authorization", value) for value in authorization]
     async with grpc.aio.secure_channel(address, secured) as opened:
-        make = opened.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        metadata = [("authorization", value) for value in authorization]
-        made = make(iter([method.request()]), timeout=20, metadata=metadata)
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            async for _ in made:
-                pass
-        return (await made.code()).name
+        return (await statuses.of_call(opened, method, metadata=metadata)).name
 
 
 def bearer(*arguments, **fields):

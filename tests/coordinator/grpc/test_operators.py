@@ -1,7 +1,6 @@
 """Operators show certificates, have roles, and leave their calls in a log."""
 
 import asyncio
-import contextlib
 import os
 from contextlib import asynccontextmanager
 
@@ -19,6 +18,7 @@ from fedau2.v1.admin_pb2 import ListTasksRequest, PauseTaskRequest
 from fedau2.v1.admin_pb2_grpc import AdminServiceStub
 from tests import certificates
 from tests.coordinator import conftest as tools
+from tests.coordinator import statuses
 
 AUTHORITY = certificates.make(names=())
 PEOPLE = {
@@ -65,13 +65,7 @@ async def status(address, call, person):
     """Makes a call with a request that changes nothing, and returns the name of its status."""
     method = next(method for method in ADMIN if method.name == call)
     async with channel(address, person) as opened:
-        call_method = opened.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        # As an iterator: a request that is written by hand after the refusal has come has a status of its own.
-        made = call_method(iter([method.request()]), timeout=10)
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            async for _ in made:
-                pass
-        return (await made.code()).name
+        return (await statuses.of_call(opened, method)).name
 
 
 def recorded(files):

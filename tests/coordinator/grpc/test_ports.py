@@ -8,26 +8,14 @@ import pytest
 from coordinator.grpc.server import ADMIN
 from fedau2.wire import methods
 from tests.coordinator import conftest as tools
+from tests.coordinator import statuses
 
 EVERY = [*methods.DEVICE, *ADMIN]
 
 
-OWN_FAULT = "Internal error from Core"
-"""gRPC's client says this of itself, rarely, when a server refuses a call before its first message was written."""
-
-
 async def code(address, method):
     async with grpc.aio.insecure_channel(address) as channel:
-        while True:
-            call = channel.stream_stream(method.path)(iter([method.request().SerializeToString()]), timeout=30)
-            try:
-                async for _ in call:
-                    pass
-            except grpc.aio.AioRpcError as error:
-                if error.details() != OWN_FAULT:
-                    return error.code()
-            else:
-                return grpc.StatusCode.OK
+        return await statuses.of_call(channel, method)
 
 
 @pytest.mark.parametrize("port", ["devices", "admin"])
