@@ -86,19 +86,20 @@ def by_devices(
     """
     known = erasing.of(evaluation.task, state.checkpoint)
     assert known is not None  # the plan has an eraser
-    plan, published = known
+    (plan, published), maps = known, on_devices.maps(evaluation.task, state.checkpoint)
     before = states_of(state, evaluation)
     keys = ClientKeys(seed, len(evaluation.split.train))
     noise = np.stack([published.noise(plan, key, version) for key in keys])
     beside = np.concatenate(list(before.values()), axis=1)
-    moved = on_devices.moved(evaluation.task, state.checkpoint, beside, attributes) + noise
+    labels = attributes[evaluation.task.plan.eraser.erased[0].attribute].labels if plan.shifts else None
+    moved = on_devices.moved(maps, published, beside, labels) + noise
     parts = np.split(moved, np.cumsum([part.shape[1] for part in before.values()])[:-1], axis=1)
     shown = dict(zip(before, parts, strict=True))
     private = {name: shown[name].reshape(column.shape) for name, column in state.private.items()}
     # States that are computed of moved private tensors have moved with them.
     anew = states_of(Measured(state.checkpoint, private), evaluation) if private else before
     addends = {name: shown[name] - anew[name] for name in plan.protects if name not in private}
-    return Measured(state.checkpoint, private, _metrics(on_devices.maps(evaluation.task, state.checkpoint)), addends)
+    return Measured(state.checkpoint, private, _metrics(maps), addends)
 
 
 def states_of(state: Measured, evaluation: Evaluation) -> dict[str, NDArray[np.float32]]:

@@ -158,8 +158,8 @@ def _along_shifts(trained: Trained, after: NDArray[np.float32], attribute: Attri
     full = variances > whitening.EMPTY**2 * variances[-1]
     towards = (axes[:, full] / np.sqrt(variances[full]))[:, ::-1]
     white, along = centred @ towards, _shifts_of(trained, attribute) @ towards
-    bands = np.split(np.arange(white.shape[1]), np.cumsum(shifts.BANDS))
-    return np.concatenate([white[:, band] @ along[:, band].T for band in bands if band.size], axis=1)
+    bands = shifts.bands(white.shape[1])
+    return np.concatenate([white[:, band] @ along[:, band].T for band in bands], axis=1)
 
 
 def _by_witnesses(published: Maps, after: NDArray[np.float32], classes: slice) -> NDArray[np.float64]:

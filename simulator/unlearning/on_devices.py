@@ -1,14 +1,11 @@
 """The maps of a plan's eraser, as a checkpoint publishes them and as every device applies them."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import erasing
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
-from simulator.datasets import Attribute
 from simulator.unlearning import renewal
 from simulator.unlearning.erasure import Eraser
 from simulator.unlearning.kernel_steps import Step
@@ -44,24 +41,20 @@ def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
 
 
 def moved(
-    task: TaskManifest, checkpoint: Tensors, states: NDArray[np.float32], attributes: Mapping[str, Attribute]
+    maps: Maps, published: erasing.Maps, states: NDArray[np.float32], labels: NDArray[np.int64] | None
 ) -> NDArray[np.float32]:
-    """Moves users' states by the maps of a checkpoint, (users, width), and by shifts where the plan has them."""
-    published = maps(task, checkpoint)
-    if not published:
+    """Moves users' states by the maps of a checkpoint, (users, width).
+
+    Args:
+        maps: of the checkpoint, as the function `maps` returns them.
+        published: the same, as devices read them.
+        states: (users, width).
+        labels: class numbers of the attribute, -1 where a device does not know it; None: the plan has no shifts.
+    """
+    if not maps:
         return states.copy()
-    aligned, (whole, shifts) = published[0](states), _own_shifts(task, checkpoint, states, attributes)
-    aligned[whole] = states[whole] + shifts[whole]
-    return renewal.applied(published[1:], aligned)
-
-
-def _own_shifts(
-    task: TaskManifest, checkpoint: Tensors, states: NDArray[np.float32], attributes: Mapping[str, Attribute]
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Returns which users have shifts, and these, as `erasing.Maps.own_shifts` does; nobody in a plan without."""
-    known = erasing.of(task, checkpoint)
-    assert known is not None  # the plan has an eraser
-    plan, published = known
-    if not plan.shifts:
-        return np.zeros(len(states), np.bool_), states
-    return published.own_shifts(attributes[task.plan.eraser.erased[0].attribute].labels)
+    aligned = maps[0](states)
+    if labels is not None:
+        whole, shifts = published.own_shifts(labels)
+        aligned[whole] = states[whole] + shifts[whole]
+    return renewal.applied(maps[1:], aligned)

@@ -38,9 +38,12 @@ def fit(within: Matrix, gaps: Matrix, by_fold: Sequence[Matrix]) -> Matrix:
     roots, axes = np.sqrt(variances[occupied]), axes[:, occupied]
     whole, parts = gaps @ axes / roots, [part @ axes / roots for part in by_fold]
     strengths = np.empty(len(roots))
-    for band in np.split(np.arange(len(roots)), np.cumsum(BANDS)):
-        if band.size:
-            of_band = whole[:, band]
-            alike = [of_band] * len(parts)
-            strengths[band] = folds.strength([part[:, band] for part in parts], alike, np.ones(len(band)))
+    for band in bands(len(roots)):
+        alike = [whole[:, band]] * len(parts)
+        strengths[band] = folds.strength([part[:, band] for part in parts], alike, np.ones(len(band)))
     return np.asarray(-(whole * strengths * roots) @ axes.T)
+
+
+def bands(count: int) -> list[NDArray[np.intp]]:
+    """Returns the places of each band's axes among so many that lie in descending order of variance."""
+    return [band for band in np.split(np.arange(count), np.cumsum(BANDS)) if band.size]
