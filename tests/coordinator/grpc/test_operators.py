@@ -87,8 +87,9 @@ def test_every_call_is_refused_to_every_role_below_the_one_that_it_needs(files):
         assert (answer == "PERMISSION_DENIED") == (roles[person] < NEEDED[call]), (call, person, answer)
         assert answer not in ("INTERNAL", "UNKNOWN", "UNAVAILABLE"), (call, person)
     entries = recorded(files)
-    refused = [(entry["call"], entry["operator"]) for entry in entries if entry["event"] == "refused"]
-    assert sorted(refused) == sorted(key for key, answer in answers.items() if answer == "PERMISSION_DENIED")
+    # A call that gRPC's own client broke was made, and so recorded, again: how often is not asked here.
+    refused = {(entry["call"], entry["operator"]) for entry in entries if entry["event"] == "refused"}
+    assert refused == {key for key, answer in answers.items() if answer == "PERMISSION_DENIED"}
     ended = {(entry["call"], entry["operator"]): entry["result"] for entry in entries if entry["event"] == "ends"}
     assert ended == {
         key: answer for key, answer in answers.items() if answer != "PERMISSION_DENIED" and NEEDED[key[0]] > Role.VIEWER
