@@ -5,8 +5,8 @@ A device moves its state x by the published maps:
     y = x A + b;  z = y / d;  for each step: z = z - gradient(z);  z d + noise
 
 A and b are the linear map, d are the standard deviations of y, and `fedau2.erasing.kernel` says what the gradient is.
-All of this is the same whatever the user's class is. With shifts, a device that knows its class takes y = x + s
-instead, where s is the shift of its class (`fedau2.erasing.shifts`).
+All of this is the same whatever the user's class is. With shifts, a device that knows all of its classes takes
+y = x + s instead, where s is the sum of the shifts of its classes (`fedau2.erasing.shifts`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,23 +79,30 @@ class Maps:
         )
 
     def of_user(self, plan: EraserPlan, labels: Mapping[str, int]) -> "Maps":
-        """Returns the maps by which a user's state is moved: the shift is the linear map's offset, where there is one.
+        """Returns the maps by which a user's state is moved: shifts are the linear map's offset, where there are any.
 
         Args:
             plan: the eraser.
             labels: the user's class numbers by name, as far as they are known.
         """
-        whole, (shift,) = self.own_shifts([labels.get(plan.erased[0][0], -1)])
+        whole, (shift,) = self.own_shifts(plan, {name: [labels.get(name, -1)] for name, _ in plan.erased})
         return replace(self, matrix=np.eye(len(shift), dtype=np.float32), offset=shift) if whole.all() else self
 
-    def own_shifts(self, labels: NDArray[np.int64] | Sequence[int]) -> tuple[NDArray[np.bool_], Array]:
-        """Returns which users have a shift, (users,), and their shifts, (users, width).
+    def own_shifts(
+        self, plan: EraserPlan, labels: Mapping[str, NDArray[np.int64] | Sequence[int]]
+    ) -> tuple[NDArray[np.bool_], Array]:
+        """Returns which users have shifts of all erased attributes, (users,), and their sums, (users, width).
+
+        The sums of other users are 0.
 
         Args:
-            labels: the users' class numbers, -1 where the attribute is not known; a plan with shifts erases one.
+            plan: the eraser.
+            labels: the users' class numbers by name, -1 where an attribute is not known.
         """
-        own = np.maximum(labels, 0)
-        return (np.asarray(labels) >= 0) & (self.shifted[own] > 0), self.shifts[own]
+        known = np.stack([np.asarray(labels[name]) for name, _ in plan.erased], 1)
+        rows = np.maximum(known, 0) + np.cumsum([0, *(classes for _, classes in plan.erased)])[:-1]
+        whole = (known >= 0).all(1) & (self.shifted[rows] > 0).all(1)
+        return whole, self.shifts[rows].sum(1) * whole[:, None].astype(np.float32)
 
     def noise(self, plan: EraserPlan, key: bytes, version: int) -> Array:
         """Returns the floor of one client, (width,). A number that is the same for all users gets none.

@@ -143,7 +143,7 @@ class EraserPlan:
         frequencies: number of random frequencies of a step.
         floor: deviation of the noise.
         seed: of the frequencies.
-        shifts: True if a device that knows its class moves its state by the class's shift, in place of the linear map.
+        shifts: True if a device that knows its classes moves its state by their shifts, in place of the linear map.
         widths: numbers of each state; none: they are one to the steps.
     """
 
@@ -167,6 +167,11 @@ class EraserPlan:
     def classes(self) -> int:
         """Number of classes of all attributes together."""
         return sum(classes for _, classes in self.erased)
+
+    @property
+    def has_pairs(self) -> bool:
+        """True if users are counted by two of their classes."""
+        return self.shifts and len(self.erased) > 1
 
     @property
     def structure(self) -> "EraserPlan":

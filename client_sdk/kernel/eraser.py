@@ -87,12 +87,18 @@ def _walk(maps: Maps, states: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
 
 
 def _aligned(plan: EraserPlan, maps: Maps, states: Tensor, places: Tensor) -> Tensor:
-    """Moves states by the linear map or by their class's shift; the arguments are those of `sums`."""
+    """Moves states by the linear map or by their classes' shifts; the arguments are those of `sums`."""
     linear = states @ maps.matrix + maps.offset
     if not plan.shifts:
         return linear
-    member = places.reshape(places.shape[0], erasers.FOLDS, -1).sum(1)
-    return torch.where(member @ maps.shifted[:, None] > 0, states + member @ maps.shifts, linear)
+    member = _members(places)
+    whole = member @ maps.shifted[:, None] > len(plan.erased) - 0.5  # each of the client's classes has a shift
+    return torch.where(whole, states + member @ maps.shifts, linear)
+
+
+def _members(places: Tensor) -> Tensor:
+    """Marks the classes of clients, (B, classes)."""
+    return places.reshape(places.shape[0], erasers.FOLDS, -1).sum(1)
 
 
 def sums(plan: EraserPlan, maps: Maps, states: Tensor, places: Tensor, groups: int) -> Tensors:
@@ -111,7 +117,10 @@ def sums(plan: EraserPlan, maps: Maps, states: Tensor, places: Tensor, groups: i
     row = torch.cat([torch.ones_like(one) * maps.inverse.sign(), states * maps.inverse], 1)
     _, features = _walk(maps, _aligned(plan, maps, states, places))
     steps = [torch.cat([torch.ones_like(one), part], 1) * maps.live for part in features]
+    member = _members(places)
+    pairs = {erasers.PAIRS: grouped.weight_gradient(member, member, groups)} if plan.has_pairs else {}
     return {
+        **pairs,
         erasers.SCALE: grouped.bias_gradient(sizes, groups),
         erasers.LINEAR: grouped.weight_gradient(row * one, row, groups),
         erasers.CLASSES: grouped.weight_gradient(places, row, groups),

@@ -3,8 +3,9 @@
 The averages are a part of the server's state, which is never served. Only the maps are served.
 """
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,15 +24,22 @@ ROOM = 0.5
 _BLUR = 3.0
 """Deviations of known noise within which nobody can tell a count from 0."""
 
+_ALIKE = 1e-3
+"""Share of the largest singular value below which classes of several attributes count as the same."""
+
 _WEIGHT = "eraser.weight"
 """Name in the server's state of (2,): the sum of the rounds' shares in the averages, and the sum of their squares."""
 
-_AVERAGED = (erasers.LINEAR, erasers.CLASSES, erasers.STEPS)
+_AVERAGED = (erasers.LINEAR, erasers.CLASSES, erasers.STEPS, erasers.PAIRS)
 
 
 def kept(state: Tensors) -> Tensors:
     """Returns the part of the server's state that belongs to the eraser."""
     return {name: state[name] for name in (_WEIGHT, *_AVERAGED) if name in state}
+
+
+def _averaged(manifest: TaskManifest) -> list[str]:
+    return [name for name in erasers.tensors(manifest.plan) if name in _AVERAGED]
 
 
 def stepped(
@@ -67,11 +75,11 @@ def stepped(
     eraser, members = manifest.plan.eraser, members or manifest.secure_sums.minimum
     served = {erasers.SCALE: _moved(checkpoint[erasers.SCALE], mean[erasers.SCALE], eraser.rate)}
     unit = matchings.unit(checkpoint[erasers.SCALE])
-    complete = all(name in mean for name in _AVERAGED)
+    complete = all(name in mean for name in _averaged(manifest))
     if not unit or not complete or _has_rare_class(eraser, mean[erasers.CLASSES], variances, members):
         return served, {}
     after: Tensors = {}
-    for name in _AVERAGED:
+    for name in _averaged(manifest):
         before = state.get(name, np.zeros(mean[name].shape, np.float32))
         after[name] = _moved(before, _absolute(name, mean[name], unit), eraser.rate)
     decay, share = 1 - eraser.rate, eraser.rate
@@ -104,7 +112,7 @@ def _moved(old: NDArray[np.float32], values: _Array, rate: float) -> NDArray[np.
 
 def _absolute(name: str, values: _Array, unit: float) -> _Array:
     """Takes sums out of the unit in which the devices of the round have added states up."""
-    if name == erasers.STEPS:
+    if name in (erasers.STEPS, erasers.PAIRS):
         return values
     units = np.append(1.0, np.full(values.shape[1] - 1, unit))
     return np.asarray(values * units if name == erasers.CLASSES else values * units * units[:, None])
@@ -120,9 +128,11 @@ class _Sums:
         second: products of 1 and the state's numbers, (1 + width, 1 + width).
         classes: users and states, (folds, classes, 1 + width).
         steps: users and features, (steps, folds, classes, 1 + 2 * frequencies).
+        pairs: users by two of their classes, (classes, classes).
         present: True for the classes that are erased, (classes,): those that have users in each fold, where their
             attribute has two of them.
         first: the classes of the first attribute among them.
+        parts: the classes of each attribute.
     """
 
     widths: tuple[int, ...]
@@ -130,8 +140,10 @@ class _Sums:
     second: _Array
     classes: _Array
     steps: _Array
+    pairs: _Array
     present: NDArray[np.bool_]
     first: NDArray[np.bool_]
+    parts: tuple[slice, ...]
 
     @classmethod
     def of(cls, eraser: Eraser, widths: tuple[int, ...], kept: Tensors, members: int) -> "_Sums":
@@ -142,15 +154,17 @@ class _Sums:
         counts = classes[:, :, 0].sum(0) * members / weight[0]
         everywhere = (classes[:, :, 0] > 0).all(0) & (counts >= eraser.minimum / 2)
         present, first = np.zeros(len(counts), np.bool_), np.zeros(len(counts), np.bool_)
-        start = 0
-        for part in eraser.erased:
-            places = start + np.flatnonzero(everywhere[start : start + len(part.classes)])
-            start += len(part.classes)
+        ends = np.cumsum([0, *(len(part.classes) for part in eraser.erased)])
+        parts = tuple(slice(int(start), int(end)) for start, end in itertools.pairwise(ends))
+        for part in parts:
+            places = part.start + np.flatnonzero(everywhere[part])
             if len(places) > 1:
                 first[places] = not first.any()
                 present[places] = True
         users = second[0, 0] * members * weight[0] / weight[1]
-        return cls(widths, users, second, classes, steps, present, first)
+        none = np.zeros((len(counts), len(counts)))  # no two classes of one attribute go together
+        pairs = kept.get(erasers.PAIRS, none).astype(np.float64)
+        return cls(widths, users, second, classes, steps, pairs, present, first, parts)
 
     @property
     def few(self) -> bool:
@@ -190,18 +204,45 @@ class _Sums:
         return folds.strength(by_fold, [part @ removed for part in by_fold], deviations) * removed
 
     def _shifts(self, covariance: _Array) -> tuple[_Array, _Array]:
-        """Fits the shifts of the classes of the attribute.
+        """Fits the shifts of the classes of all attributes.
 
         Returns:
             1 and the shift of each class that is erased, and 0 for the others, (all classes, 1 + width); the variance
             of each number after the shifts, (width,).
         """
         (gaps,), by_fold = self._gaps(self.classes.sum(0, keepdims=True)), self._gaps(self.classes)
-        shares = self._shares()
-        within = covariance - (gaps.T * shares) @ gaps
-        rows, moves = np.zeros((len(self.present), len(self.second))), shifts.fit(within, gaps, by_fold)
+        whole, *apart = self._effects([gaps, *by_fold])
+        within = covariance - (gaps.T * self._shares()) @ whole
+        rows, moves = np.zeros((len(self.present), len(self.second))), np.zeros(whole.shape)
+        for part in self._places():
+            moves[part] = shifts.fit(within, whole[part], [effects[part] for effects in apart])
         rows[self.present] = np.concatenate([np.ones((len(moves), 1)), moves], axis=1)
-        return rows, np.diag(within) + shares @ np.square(gaps + moves)
+        left = whole + moves
+        return rows, np.diag(within) + self._shares() @ (left * (self._mixed() @ left))
+
+    def _places(self) -> list[NDArray[np.intp]]:
+        """Returns where the classes of each attribute lie among those that are erased."""
+        numbers = np.cumsum(self.present) - 1
+        return [numbers[part][self.present[part]] for part in self.parts if self.present[part].any()]
+
+    def _mixed(self) -> _Array:
+        """Returns by how much the share of each class is larger among the users of a class than among all."""
+        pairs, counts = self.pairs[np.ix_(self.present, self.present)], self.classes[:, self.present, 0].sum(0)
+        np.fill_diagonal(pairs, counts)
+        return np.asarray(pairs / counts[:, None] - self._shares())
+
+    def _effects(self, gaps: Sequence[_Array]) -> list[_Array]:
+        """Takes from a class's gaps what the classes of other attributes that go together with it explain.
+
+        The effects of an attribute's classes are 0 in the mean over users. Of one attribute they are the gaps.
+        """
+        apart, shares, found = np.linalg.pinv(self._mixed(), rcond=_ALIKE), self._shares(), []
+        for gap in gaps:
+            effects = apart @ gap
+            for part in self._places():
+                effects[part] -= shares[part] @ effects[part] / shares[part].sum()
+            found.append(effects)
+        return found
 
     def _witnesses(self, eraser: Eraser) -> dict[int, _Array]:
         """Returns offset and witness of each step, (classes, 1 + 2 * frequencies), by its number.

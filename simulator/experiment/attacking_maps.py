@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk import erasing
 from fedau2 import principal
 from fedau2.erasing import shifts
 from simulator.datasets import Attribute
@@ -137,13 +136,10 @@ def _has_shifts(trained: Trained) -> bool:
 
 
 def _shifts_of(trained: Trained, attribute: Attribute) -> NDArray[np.float64]:
-    """Returns the published shifts of an attribute's classes, (classes, width); 0 if another one is erased."""
-    known = erasing.of(trained.bundle.manifest, trained.best.checkpoint)
-    assert known is not None  # the plan has an eraser
-    erased, published = trained.bundle.manifest.plan.eraser.erased[0].attribute, known[1].shifts.astype(np.float64)
-    return (
-        published if trained.attributes[erased] is attribute else np.zeros((len(attribute.classes), len(published.T)))
-    )
+    """Returns by how much the shifts move the users of each class of an attribute, in the mean, (classes, width)."""
+    _, own = on_devices.own_shifts(trained.bundle.manifest, trained.best.checkpoint, trained.known)
+    members = attribute.labels[:, None] == np.arange(len(attribute.classes))
+    return np.asarray((members.T @ own.astype(np.float64)) / np.maximum(members.sum(0), 1)[:, None])
 
 
 def _undone(trained: Trained, published: Maps, after: NDArray[np.float32]) -> NDArray[np.floating]:

@@ -1,11 +1,14 @@
 """The maps of a plan's eraser, as a checkpoint publishes them and as every device applies them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import erasing
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
+from simulator.datasets import Attribute
 from simulator.unlearning import renewal
 from simulator.unlearning.erasure import Eraser
 from simulator.unlearning.kernel_steps import Step
@@ -40,21 +43,36 @@ def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
     return linear, *steps
 
 
+def own_shifts(
+    task: TaskManifest, checkpoint: Tensors, attributes: Mapping[str, Attribute]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Returns which users have shifts of all that a plan's eraser erases, and their sums; see `erasing.Maps`.
+
+    Args:
+        task: its plan has an eraser.
+        checkpoint: tensors of a model version.
+        attributes: by name, as far as devices know them.
+    """
+    known = erasing.of(task, checkpoint)
+    assert known is not None  # the plan has an eraser
+    plan, published = known
+    return published.own_shifts(
+        plan, {part.name: attributes[part.attribute].labels for part in task.plan.eraser.erased}
+    )
+
+
 def moved(
-    maps: Maps, published: erasing.Maps, states: NDArray[np.float32], labels: NDArray[np.int64] | None
+    maps: Maps, states: NDArray[np.float32], own: tuple[NDArray[np.bool_], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
     """Moves users' states by the maps of a checkpoint, (users, width).
 
     Args:
         maps: of the checkpoint, as the function `maps` returns them.
-        published: the same, as devices read them.
         states: (users, width).
-        labels: class numbers of the attribute, -1 where a device does not know it; None: the plan has no shifts.
+        own: which users have shifts, and their shifts, see `own_shifts`.
     """
     if not maps:
         return states.copy()
-    aligned = maps[0](states)
-    if labels is not None:
-        whole, shifts = published.own_shifts(labels)
-        aligned[whole] = states[whole] + shifts[whole]
+    aligned, (whole, shifts) = maps[0](states), own
+    aligned[whole] = states[whole] + shifts[whole]
     return renewal.applied(maps[1:], aligned)

@@ -50,22 +50,26 @@ def test_the_floor_is_the_users_own_and_the_same_each_time(key, other):
 
 def shifting():
     """A plan with shifts, and maps of which all classes but the last have one."""
-    plan, drawn = replace(PLAN, erased=(("age", 3),), shifts=True), np.random.default_rng(0)
+    plan, drawn = replace(PLAN, shifts=True), np.random.default_rng(0)
     made = tensors()
-    made[erasers.CLASSES][:2] = drawn.standard_normal((2, 1 + WIDTH))
-    made[erasers.CLASSES][:2, 0] = 1
+    made[erasers.CLASSES][:4] = drawn.standard_normal((4, 1 + WIDTH))
+    made[erasers.CLASSES][:4, 0] = 1
     return plan, erasing.Maps.of(plan, made)
 
 
-@given(st.integers(-1, 2))
-def test_a_user_who_has_a_shift_is_moved_by_it_and_others_by_the_linear_map(age):
+@given(st.integers(-1, 1), st.integers(-1, 2))
+def test_a_user_is_moved_by_shifts_where_all_classes_have_one_and_otherwise_by_the_linear_map(gender, age):
     plan, maps = shifting()
-    own = maps.of_user(plan, {"age": age} if age >= 0 else {})
-    if age in (-1, 2):
+    known = {name: label for name, label in (("gender", gender), ("age", age)) if label >= 0}
+    own = maps.of_user(plan, known)
+    if gender < 0 or age in (-1, 2):
         assert own is maps
     else:
         np.testing.assert_array_equal(own.matrix, np.eye(WIDTH))
-        np.testing.assert_array_equal(own.offset, maps.shifts[age])
+        np.testing.assert_array_equal(own.offset, maps.shifts[gender] + maps.shifts[2 + age])
+    whole, shifts = maps.own_shifts(plan, {"gender": [gender, 0], "age": [age, 1]})
+    np.testing.assert_array_equal(whole, [own is not maps, True])
+    np.testing.assert_array_equal(shifts[0], own.offset if whole[0] else np.zeros(WIDTH))
 
 
 def test_a_plan_without_shifts_uses_none():

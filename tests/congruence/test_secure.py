@@ -70,7 +70,8 @@ def population(bundle):
         np.sort(rng.choice(ITEMS, rng.integers(3, 15), replace=False, p=likes[gender] / likes[gender].sum()))
         for gender in genders
     ]
-    values = {"gender": [("M", "F", None)[gender] for gender in genders]}
+    ages = rng.choice(list(plans.AGE["classes"]), CLIENTS)
+    values = {"gender": [("M", "F", None)[gender] for gender in genders], "age": ages.tolist()}
     return Population.create(bundle.manifest, 0, interactions, values)
 
 
@@ -114,12 +115,13 @@ def test_with_matchings_too(model, make_bundle, unmasker, tmp_path):
 def test_with_an_eraser_too(model, transport, shifts, make_bundle, unmasker, tmp_path):
     settings = {"eraser__frequencies": 16, "eraser__minimum": 2, "eraser__rate": 0.5, "eraser__steps": 2}
     settings["eraser__shifts"] = shifts
-    bundle = make_bundle(model, 10, NARROW.get(model), erased=[plans.GENDER], **settings)
+    erased = [plans.GENDER, plans.AGE] if shifts else [plans.GENDER]
+    bundle = make_bundle(model, 10, NARROW.get(model), erased=erased, **settings)
     engine = expect_the_same_bytes(bundle, transport, unmasker, tmp_path)
     linear = engine.checkpoint[erasers.LINEAR]
     assert linear[0, 0] == 1
     assert (linear[1:, 1:] != np.eye(len(linear) - 1)).any()
-    assert (engine.checkpoint[erasers.CLASSES][:2, 0] == shifts).all()
+    assert (engine.checkpoint[erasers.CLASSES][:5, 0] == shifts).all()
 
 
 def test_with_passes_and_restarts_too(make_bundle, unmasker, tmp_path):

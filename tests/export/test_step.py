@@ -60,8 +60,9 @@ def test_a_step_with_matchings_agrees(model):
     "model", ["fedvae", "fedncf", *(pytest.param(m, marks=pytest.mark.slow) for m in ("fcf", "pfedrec", "fedgnn"))]
 )
 def test_a_step_with_an_eraser_agrees(model, shifts):
-    erased = [plans.AGE] if shifts else [plans.GENDER, plans.AGE]
-    plan = plans.make(model, erased=erased, eraser__frequencies=16, eraser__steps=3, eraser__shifts=shifts)
+    plan = plans.make(
+        model, erased=[plans.GENDER, plans.AGE], eraser__frequencies=16, eraser__steps=3, eraser__shifts=shifts
+    )
     assert_agree(build(model, [f"item-{row}" for row in range(60)], plan, 0, WIDTHS[model]))
 
 

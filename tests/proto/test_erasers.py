@@ -144,12 +144,16 @@ def test_a_task_requires_the_feature_and_secure_sums():
     erasers.check_hidden(TaskManifest())
 
 
-def test_shifts_of_several_attributes_are_refused():
-    erasers.check(plan(GENDER, shifts=True), {"latent"})
+def test_shifts_of_several_attributes_need_counts_by_two_classes():
     other = {"name": "age", "attribute": "age", "classes": ["young", "old"]}
-    erasers.check(plan(GENDER, other), {"latent"})
-    with pytest.raises(ManifestError, match="one attribute"):
-        erasers.check(plan(GENDER, other, shifts=True), {"latent"})
+    for several in ([GENDER], [GENDER, other]):
+        for shifts in (False, True):
+            made = plan(*several, shifts=shifts)
+            erasers.check(made, {"latent"})
+            shapes = erasers.shapes(made.eraser, WIDTH)
+            assert tuple(shapes) == erasers.tensors(made)
+            assert (erasers.PAIRS in shapes) == (shifts and len(several) > 1)
+    assert shapes[erasers.PAIRS] == [4, 4]
 
 
 def test_states_that_steps_see_apart_are_the_private_tensors_and_one_derived_state():

@@ -29,7 +29,8 @@ def fit(within: Matrix, gaps: Matrix, by_fold: Sequence[Matrix]) -> Matrix:
 
     Args:
         within: covariance of states around their classes' means, (width, width).
-        gaps: mean of each class less the mean of all, (classes, width).
+        gaps: mean of each class less the mean of all, (classes, width); where several attributes are erased, less what
+            the classes of the others explain of it.
         by_fold: the same of each fold.
     """
     variances, axes = principal.axes(within)

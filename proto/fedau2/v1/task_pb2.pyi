@@ -535,9 +535,10 @@ class Eraser(_message.Message):
     seed: _builtins.int
     """Seed of the frequencies, which are public."""
     shifts: _builtins.bool
-    """A device that knows its class moves its state by the class's published shift, in place of the linear map, and draws
-    the noise of its floor anew for each checkpoint. The manifest then requires "eraser-shifts" too, the next checkpoint
-    has the shifts in the place of "eraser.classes", and a single attribute is erased.
+    """A device that knows its class of each erased attribute moves its state by the published shifts of its classes, in
+    place of the linear map, and draws the noise of its floor anew for each checkpoint. The manifest then requires
+    "eraser-shifts" too, and the next checkpoint has the shifts in the place of "eraser.classes". If several attributes
+    are erased, devices contribute to "eraser.pairs" as well.
     """
     @_builtins.property
     def erased(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erased]:

@@ -24,12 +24,14 @@ MAX_STEPS = 64
 """Most kernel steps of an eraser."""
 
 SCALE, LINEAR, CLASSES, STEPS = "eraser.scale", "eraser.linear", "eraser.classes", "eraser.steps"
+PAIRS = "eraser.pairs"
 """Names of the tensors of an eraser. Devices contribute to all of them:
 
 * `SCALE` (2,): users, and the sum of the logarithms of their states' sizes;
 * `LINEAR` (1 + width, 1 + width): the sum of products of 1 and the state's numbers;
 * `CLASSES` (folds * classes, 1 + width): users by fold and class, and the sums of their states;
-* `STEPS` (steps, folds * classes, 1 + 2 * frequencies): the same of the features of each step.
+* `STEPS` (steps, folds * classes, 1 + 2 * frequencies): the same of the features of each step;
+* `PAIRS` (classes, classes), with shifts of several attributes: users by two of their classes.
 
 The checkpoint has the moving average of `SCALE`. In `LINEAR` it has the linear map: 1 and the offset in the first row,
 then a row for each number with its standard deviation after the map, and the matrix. In `STEPS` the first rows of each
@@ -40,7 +42,14 @@ each class, have 1 and the shift; a class without a shift has 0. All else is 0, 
 
 def tensors(plan: Plan) -> tuple[str, ...]:
     """Returns the names of the tensors of a plan's eraser; none if it has no eraser."""
-    return (SCALE, LINEAR, CLASSES, STEPS) if plan.HasField("eraser") else ()
+    if not plan.HasField("eraser"):
+        return ()
+    return (SCALE, LINEAR, CLASSES, STEPS, *((PAIRS,) if has_pairs(plan.eraser) else ()))
+
+
+def has_pairs(eraser: Eraser) -> bool:
+    """Returns True if users are counted by two of their classes, because shifts of several attributes add up."""
+    return eraser.shifts and len(eraser.erased) > 1
 
 
 def classes(eraser: Eraser) -> int:
@@ -50,12 +59,14 @@ def classes(eraser: Eraser) -> int:
 
 def shapes(eraser: Eraser, width: int) -> dict[str, list[int]]:
     """Returns the shapes of the eraser's tensors by name, for states of so many numbers."""
-    rows = FOLDS * classes(eraser)
+    count = classes(eraser)
+    pairs = {PAIRS: [count, count]} if has_pairs(eraser) else {}
     return {
         SCALE: [2],
         LINEAR: [1 + width, 1 + width],
-        CLASSES: [rows, 1 + width],
-        STEPS: [eraser.steps, rows, 1 + 2 * eraser.frequencies],
+        CLASSES: [FOLDS * count, 1 + width],
+        STEPS: [eraser.steps, FOLDS * count, 1 + 2 * eraser.frequencies],
+        **pairs,
     }
 
 
@@ -114,11 +125,6 @@ def check(plan: Plan, states: Collection[str]) -> None:
         require(bool(part.name) and bool(part.attribute), f"{where}: name and attribute must be given")
         require(len(part.classes) >= 2, f"{where}: fewer than two classes")
         require(len(set(part.classes)) == len(part.classes), f"{where}: a class is listed twice")
-    require(
-        not eraser.shifts or len(eraser.erased) == 1,
-        "eraser: shifts are of one attribute, because no sum says how the classes of several go together: set "
-        "eraser.shifts to false",
-    )
     known = ", ".join(sorted(states))
     protects = list(eraser.protects)
     require(bool(protects), f"eraser: protects is empty; the recommender has {known}")

@@ -59,6 +59,9 @@ def mean_of(made, x, labels):
         features.append(marks.T @ np.concatenate([np.ones((len(x), 1)), waves], 1))
     sums = {erasers.LINEAR: row.T @ row, erasers.CLASSES: marks.T @ row, erasers.STEPS: np.stack(features)}
     sums[erasers.SCALE] = np.array([len(x), 0.0])
+    if erasers.has_pairs(made.plan.eraser):
+        members = marks.reshape(len(x), erasers.FOLDS, -1).sum(1)
+        sums[erasers.PAIRS] = members.T @ members
     return {name: value / len(known) for name, value in sums.items()}
 
 
@@ -72,6 +75,11 @@ def rounds(made, cohorts, variances=None):
 
 def matrix(checkpoint):
     return checkpoint[erasers.LINEAR][1:, 1:].astype(float)
+
+
+def apart(x, labels):
+    """How far the means of the classes lie apart."""
+    return np.linalg.norm(np.ptp(np.stack([x[labels == own].mean(0) for own in range(labels.max() + 1)]), axis=0))
 
 
 def genders(users=USERS):
@@ -116,6 +124,44 @@ def test_a_class_that_is_held_back_has_no_shift_and_the_others_have():
     checkpoint, _ = rounds(made, [(states(labels), labels)])
     np.testing.assert_array_equal(checkpoint[erasers.CLASSES][:4, 0], [1, 1, 0, 0])
     assert not checkpoint[erasers.CLASSES][2:].any()
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 0.7))
+def test_shifts_of_attributes_that_go_together_add_up_to_what_brings_the_classes_of_each_together(seed, alike):
+    rng, (gender,) = np.random.default_rng(seed), genders(5 * USERS)
+    age = np.where(rng.random(5 * USERS) < alike, 2 * gender, rng.integers(0, 3, 5 * USERS))
+    x = states([gender], seed) + (age == 2)[:, None] * [0, 1, 1, 0]
+    made = task(erased=(("gender", 2), ("age", 3)), shifts=True)
+    checkpoint, _ = rounds(made, [(x, [gender, age])])
+    published = checkpoint[erasers.CLASSES].astype(float)
+    assert (published[:5, 0] == 1).all()
+    assert not checkpoint[erasers.PAIRS].any()  # a count by two classes is not served
+    moved = x + published[gender, 1:] + published[2 + age, 1:]
+    for label in (gender, age):
+        gap, left = (apart(values, label) for values in (x, moved))
+        assert left < 0.5 * gap
+    np.testing.assert_allclose(moved.mean(0), x.mean(0), atol=1e-4)
+    np.testing.assert_allclose(checkpoint[erasers.LINEAR][1:, 0], moved.std(0), rtol=1e-3)
+
+
+def test_an_attribute_that_is_erased_twice_is_moved_once():
+    labels = genders()
+    x = states(labels)
+    alone, _ = rounds(task(shifts=True), [(x, labels)])
+    twice, _ = rounds(task(erased=(("gender", 2), ("sex", 2)), shifts=True), [(x, labels * 2)])
+    of_both = twice[erasers.CLASSES][:2, 1:] + twice[erasers.CLASSES][2:4, 1:]
+    np.testing.assert_allclose(of_both, alone[erasers.CLASSES][:2, 1:], atol=1e-5)
+
+
+def test_an_attribute_with_one_class_leaves_the_shifts_of_another_as_they_are():
+    labels = genders()
+    x = states(labels)
+    alone, _ = rounds(task(shifts=True), [(x, labels)])
+    made = task(erased=(("age", 2), ("gender", 2)), shifts=True)
+    both, _ = rounds(made, [(x, [np.zeros(USERS, int), *labels])])
+    assert not both[erasers.CLASSES][:2].any()
+    np.testing.assert_allclose(both[erasers.CLASSES][2:4], alone[erasers.CLASSES][:2], atol=1e-5)
 
 
 def test_shifts_alone_are_maps_too():
@@ -297,12 +343,13 @@ def test_users_who_tell_nothing_take_no_part():
         np.testing.assert_allclose(alone[name], among[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("missing", [erasers.LINEAR, erasers.CLASSES, erasers.STEPS])
+@pytest.mark.parametrize("missing", [erasers.LINEAR, erasers.CLASSES, erasers.STEPS, erasers.PAIRS])
 def test_a_sum_that_stays_closed_changes_nothing(missing):
-    labels = genders()
-    mean = mean_of(task(), states(labels), labels)
+    labels = genders() * 2
+    made = task(secure=64, erased=(("gender", 2), ("age", 2)), shifts=True)
+    mean = mean_of(made, states(labels), labels)
     del mean[missing]
-    after, state = server_step(task(secure=64), fresh(task()), {}, mean)
+    after, state = server_step(made, fresh(made), {}, mean)
     assert state == {}
     assert not after[erasers.LINEAR].any()
 
