@@ -234,7 +234,7 @@ class _Sums:
     def _effects(self, gaps: Sequence[_Array]) -> list[_Array]:
         """Takes from a class's gaps what the classes of other attributes that go together with it explain.
 
-        The effects of an attribute's classes are 0 in the mean over users. Of one attribute they are the gaps.
+        The effects of an attribute's classes are 0 in the mean over users. A single attribute's are the gaps.
         """
         apart, shares, found = np.linalg.pinv(self._mixed(), rcond=_ALIKE), self._shares(), []
         for gap in gaps:

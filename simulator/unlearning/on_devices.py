@@ -69,7 +69,7 @@ def moved(
     Args:
         maps: of the checkpoint, as the function `maps` returns them.
         states: (users, width).
-        own: which users have shifts, and their shifts, see `own_shifts`.
+        own: True for users who have shifts, and the shifts, see `own_shifts`.
     """
     if not maps:
         return states.copy()
