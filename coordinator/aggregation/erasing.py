@@ -247,22 +247,17 @@ class _Sums:
     def _witnesses(self, eraser: Eraser) -> dict[int, _Array]:
         """Returns offset and witness of each step, (classes, 1 + 2 * frequencies), by its number.
 
-        There are no more steps for a state, and for all of them together, once folds no longer agree on one.
+        A step on whose witness folds do not agree is left out. Those after it have other frequencies.
         """
         fitted: dict[int, _Array] = {}
-        ended: set[int] = set()
         for number, sums in enumerate(self.steps):
-            whole, seen = sums.sum(0), kernel.turn(number, len(self.widths))
-            if seen in ended:
-                continue
             if not (sums[:, self.present, 0] > 0).all() or folds.agreement(self._gaps(sums)) <= 0:
-                ended.add(seen)
                 continue
+            whole = sums.sum(0)
             everybody = whole[self.first].sum(0)
             witness = self._gaps(whole[None])[0] * np.sqrt(self._shares())[:, None]
             size = kernel.usual_size(witness, kernel.public(eraser.seed, number, eraser.frequencies, self.widths))
             if not size > 0:
-                ended.add(seen)
                 continue
             witness = witness * math.sqrt(eraser.length / size)
             offset = witness @ (everybody[1:] / everybody[0])

@@ -31,7 +31,7 @@ METHOD = (
 _NO_ADVERSARY = {"plan.adversaries": "none"}
 
 
-_ERASED = {**_NO_ADVERSARY, "plan.erased": "all", "engine.plain_statistics": True}
+_ERASED = {**_NO_ADVERSARY, "plan.erased": "all", "plan.eraser.steps": 24, "engine.plain_statistics": True}
 """Adversaries turn and shrink a state until the paper's attacker is lost, and leave the attribute in it.
 
 An eraser hides it in all that devices show, with a floor against attackers who whiten: docs/results/lasting.md.

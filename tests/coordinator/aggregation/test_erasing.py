@@ -189,7 +189,7 @@ def test_classes_that_nothing_tells_apart_are_left_as_they_are():
     assert not checkpoint[erasers.STEPS].any()
 
 
-def test_steps_for_a_state_end_where_nothing_tells_its_classes_apart_and_those_of_others_go_on():
+def test_steps_are_left_out_for_a_state_in_which_nothing_tells_the_classes_apart():
     made = task(steps=6)
     made.tensors.append(TensorSpec(name="vector", shape=[2], scope=TENSOR_SCOPE_PRIVATE))
     made.plan.eraser.protects.append("vector")
