@@ -120,9 +120,9 @@ class Sums:
         """Fits the shifts of the classes of all attributes.
 
         Returns:
-            1 and the shift of each class that is erased, and 0 for the others, (all classes, 1 + width), where the
-            classes of an attribute that is not erased have 1 and no shift; the variance of each number after the
-            shifts, (width,).
+            1 and the shift of each class, (all classes, 1 + width), and the variance of each number after the shifts,
+            (width,). A class that is held back has 0. The classes of an attribute that is not erased have 1 and no
+            shift.
         """
         (gaps,), by_fold = self._gaps(self.classes.sum(0, keepdims=True)), self._gaps(self.classes)
         whole, *apart = self._effects([gaps, *by_fold])
