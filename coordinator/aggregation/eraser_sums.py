@@ -96,15 +96,15 @@ class Sums:
         if self.second[0, 0] > 0:
             mean = self.second[0, 1:] / self.second[0, 0]
             covariance = self.second[1:, 1:] / self.second[0, 0] - np.outer(mean, mean)
-            removed, spread = np.zeros((width, width)), np.diag(covariance)
+            kept, spread = np.eye(width), np.diag(covariance)
             if self.present.any() and not self.few:
-                removed = self._removed(covariance)
+                kept = kept - self._removed(covariance)
                 for number, witness in self._witnesses(eraser).items():
                     steps[number, np.flatnonzero(self.present)] = witness
-                spread = np.diag((np.eye(width) - removed).T @ covariance @ (np.eye(width) - removed))
+                spread = np.diag(kept.T @ covariance @ kept)
                 if eraser.shifts:
                     classes[: len(self.present)], spread = self._shifts(covariance)
-            linear[0], linear[1:, 1:] = np.append(1.0, mean @ removed), np.eye(width) - removed
+            linear[0], linear[1:, 1:] = np.append(1.0, mean - mean @ kept), kept
             linear[1:, 0] = np.sqrt(np.maximum(spread, 0))
         return {name: values.astype(np.float32) for name, values in served.items()}
 
