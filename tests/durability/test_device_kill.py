@@ -36,17 +36,20 @@ def coordinator(tmp_path):
 
 
 def lives(folder, address, count):
-    """Kills `count` lives, each at a moment that a seed draws, and yields after each."""
+    """Kills lives, each at a moment that a seed draws, and yields after each.
+
+    Those after the first `count` are longer and longer, for a machine that is too busy for a round in short ones.
+    """
     rng = random.Random(count)
     command = [sys.executable, "-m", "tests.durability.device_life", str(folder), address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        for number in range(count):
+        for number in range(10 * count):
             # Half die early, while the stores are opened and the first sync is on its way.
-            process.stdin.write(f"{number} {rng.uniform(0, 0.15) if number % 2 else rng.uniform(0.1, 0.8)}\n")
+            seconds = rng.uniform(0, 0.15) if number % 2 else rng.uniform(0.1, 0.8)
+            process.stdin.write(f"{number} {seconds * (1 + number // count)}\n")
             process.stdin.flush()
             assert process.stdout.readline() == f"{-signal.SIGKILL}\n", "it died by itself"
             yield
-        process.stdin.close()
 
 
 def journal(folder):
@@ -93,10 +96,13 @@ def check_rounds(coordinator, folder):
 def die(coordinator, folder, count):
     with books(coordinator.state) as ledger:
         task_id = ledger.newest()[0]
-    moments = Counter()
-    for _ in lives(folder, coordinator.addresses[0], count):
-        moments += check_stores(folder, task_id)
-    return moments, check_rounds(coordinator, folder)
+    moments, rounds = Counter(), 0
+    with closing(lives(folder, coordinator.addresses[0], count)) as killed:
+        for number, _ in enumerate(killed, start=1):
+            moments += check_stores(folder, task_id)
+            if number >= count and (rounds := check_rounds(coordinator, folder)):
+                break
+    return moments, rounds
 
 
 def test_an_app_killed_at_any_moment_has_whole_stores(coordinator, tmp_path):
