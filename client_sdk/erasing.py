@@ -100,7 +100,7 @@ class Maps:
             labels: the users' class numbers by name, -1 where an attribute is not known.
         """
         known = np.stack([np.asarray(labels[name]) for name, _ in plan.erased], 1)
-        rows = np.maximum(known, 0) + np.cumsum([0, *(classes for _, classes in plan.erased)])[:-1]
+        rows = np.maximum(known, 0) + plan.starts
         whole = (known >= 0).all(1) & (self.shifted[rows] > 0).all(1)
         return whole, self.shifts[rows].sum(1) * whole[:, None].astype(np.float32)
 
@@ -140,9 +140,9 @@ def places(plan: EraserPlan, keys: Sequence[bytes], labels: Mapping[str, NDArray
         labels: their class numbers by name, -1 where an attribute is not known.
     """
     marks = np.zeros((len(keys), erasers.FOLDS, plan.classes), np.float32)
-    clients, starts = np.arange(len(keys)), np.cumsum([0, *(classes for _, classes in plan.erased)])
+    clients = np.arange(len(keys))
     folds = [int(draws.generator(key, 0, Stream.FOLD).integers(erasers.FOLDS)) for key in keys]
     known = np.stack([np.asarray(labels[name]) for name, _ in plan.erased])
-    for label, start in zip(known, starts, strict=False):
+    for label, start in zip(known, plan.starts, strict=True):
         marks[clients, folds, start + np.maximum(label, 0)] = (known >= 0).all(0)
     return marks.reshape(len(keys), -1)

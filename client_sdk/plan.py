@@ -4,6 +4,7 @@
 numbers by name here. `client_sdk.kernel.models.plan_of` makes the recommender's `Parameters` of them.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -167,6 +168,11 @@ class EraserPlan:
     def classes(self) -> int:
         """Number of classes of all attributes together."""
         return sum(classes for _, classes in self.erased)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Number of the first class of each attribute among those of all attributes."""
+        return tuple(itertools.accumulate((classes for _, classes in self.erased[:-1]), initial=0))
 
     @property
     def has_pairs(self) -> bool:

@@ -117,15 +117,16 @@ def sums(plan: EraserPlan, maps: Maps, states: Tensor, places: Tensor, groups: i
     row = torch.cat([torch.ones_like(one) * maps.inverse.sign(), states * maps.inverse], 1)
     _, features = _walk(maps, _aligned(plan, maps, states, places))
     steps = [torch.cat([torch.ones_like(one), part], 1) * maps.live for part in features]
-    member = _members(places)
-    pairs = {erasers.PAIRS: grouped.weight_gradient(member, member, groups)} if plan.has_pairs else {}
-    return {
-        **pairs,
+    found = {
         erasers.SCALE: grouped.bias_gradient(sizes, groups),
         erasers.LINEAR: grouped.weight_gradient(row * one, row, groups),
         erasers.CLASSES: grouped.weight_gradient(places, row, groups),
         erasers.STEPS: torch.stack([grouped.weight_gradient(places, part, groups) for part in steps], 1),
     }
+    if plan.has_pairs:
+        member = _members(places)
+        found[erasers.PAIRS] = grouped.weight_gradient(member, member, groups)
+    return found
 
 
 def apply(

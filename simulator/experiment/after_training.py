@@ -91,7 +91,7 @@ def by_devices(
     keys = ClientKeys(seed, len(evaluation.split.train))
     noise = np.stack([published.noise(plan, key, version) for key in keys])
     beside = np.concatenate(list(before.values()), axis=1)
-    moved = on_devices.moved(maps, beside, on_devices.own_shifts(evaluation.task, state.checkpoint, attributes)) + noise
+    moved = on_devices.moved(maps, beside, on_devices.own_shifts(evaluation.task, plan, published, attributes)) + noise
     parts = np.split(moved, np.cumsum([part.shape[1] for part in before.values()])[:-1], axis=1)
     shown = dict(zip(before, parts, strict=True))
     private = {name: shown[name].reshape(column.shape) for name, column in state.private.items()}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk import erasing
 from fedau2 import principal
 from fedau2.erasing import shifts
 from simulator.datasets import Attribute
@@ -137,7 +138,10 @@ def _has_shifts(trained: Trained) -> bool:
 
 def _shifts_of(trained: Trained, attribute: Attribute) -> NDArray[np.float64]:
     """Returns by how much the shifts move the users of each class of an attribute, in the mean, (classes, width)."""
-    _, own = on_devices.own_shifts(trained.bundle.manifest, trained.best.checkpoint, trained.known)
+    task = trained.bundle.manifest
+    known = erasing.of(task, trained.best.checkpoint)
+    assert known is not None  # the plan has an eraser
+    _, own = on_devices.own_shifts(task, *known, trained.known)
     members = attribute.labels[:, None] == np.arange(len(attribute.classes))
     return np.asarray((members.T @ own.astype(np.float64)) / np.maximum(members.sum(0), 1)[:, None])
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk import erasing
+from client_sdk.plan import EraserPlan
 from fedau2.v1.task_pb2 import TaskManifest
 from fedau2.wire.blobs import Tensors
 from simulator.datasets import Attribute
@@ -44,21 +45,18 @@ def maps(task: TaskManifest, checkpoint: Tensors) -> Maps:
 
 
 def own_shifts(
-    task: TaskManifest, checkpoint: Tensors, attributes: Mapping[str, Attribute]
+    task: TaskManifest, plan: EraserPlan, published: erasing.Maps, attributes: Mapping[str, Attribute]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Returns which users have shifts of all that a plan's eraser erases, and their sums; see `erasing.Maps`.
 
     Args:
         task: its plan has an eraser.
-        checkpoint: tensors of a model version.
+        plan: the eraser, as devices read it.
+        published: the maps of a model version.
         attributes: by name, as far as devices know them.
     """
-    known = erasing.of(task, checkpoint)
-    assert known is not None  # the plan has an eraser
-    plan, published = known
-    return published.own_shifts(
-        plan, {part.name: attributes[part.attribute].labels for part in task.plan.eraser.erased}
-    )
+    labels = {part.name: attributes[part.attribute].labels for part in task.plan.eraser.erased}
+    return published.own_shifts(plan, labels)
 
 
 def moved(
